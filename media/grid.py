@@ -1,0 +1,97 @@
+"""The one timeline that every rendition of a title shares.
+
+The grid is fixed before anything is encoded: a constant frame rate, a number of frames, and from these the groups of
+pictures (2 s) and segments (three groups: 6.000 s, or 6.006 s at NTSC rates) as integer frame ranges. Seconds are never
+used to cut, so nothing drifts. Audio segments end at the AAC frame nearest to each video boundary, so their sum is exact.
+
+Sources: Apple HLS authoring specification 7.5 and 8.22 (segments of about 6 s, same boundaries in all variants),
+ISO/IEC 14496-3 (1,024 samples in an AAC-LC frame).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+GOP_S = 2
+GOPS_PER_SEGMENT = 3
+AAC_FRAME_SAMPLES = 1024
+AUDIO_RATE_HZ = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentGrid:
+    """`frames` frames at `frame_rate` frames per second, cut into segments of whole groups of pictures.
+
+    A tail shorter than half a second joins the segment before it: a chunk of one or two frames has no room for frame
+    reordering, and nobody wants to fetch it.
+    """
+
+    frame_rate: Fraction
+    frames: int
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.frame_rate <= 0:
+            raise ValueError(f"a grid needs at least one frame and a positive rate, not {self.frames} at {self.frame_rate}")
+
+    @property
+    def gop_frames(self) -> int:
+        return max(1, round(GOP_S * self.frame_rate))
+
+    @property
+    def segment_frames(self) -> int:
+        return self.gop_frames * GOPS_PER_SEGMENT
+
+    @property
+    def timescale(self) -> int:
+        """Ticks per second of the video tracks: every frame lasts a whole number of them."""
+        numerator = self.frame_rate.numerator
+        return numerator if numerator >= 10_000 else numerator * 1000
+
+    @property
+    def frame_ticks(self) -> int:
+        return int(self.timescale / self.frame_rate)
+
+    @property
+    def duration(self) -> Fraction:
+        return self.frames / self.frame_rate
+
+    @property
+    def segment_count(self) -> int:
+        whole, tail = divmod(self.frames, self.segment_frames)
+        joins = whole > 0 and tail < self.frame_rate / 2
+        return whole if joins else whole + 1
+
+    def segment_bounds(self, index: int) -> tuple[int, int]:
+        """First frame of segment `index`, and one past its last."""
+        count = self.segment_count
+        if not 0 <= index < count:
+            raise IndexError(f"segment {index} of {count}")
+        last = self.frames if index == count - 1 else (index + 1) * self.segment_frames
+        return index * self.segment_frames, last
+
+    def segment_duration(self, index: int) -> Fraction:
+        first, end = self.segment_bounds(index)
+        return (end - first) / self.frame_rate
+
+    @property
+    def audio_frames(self) -> int:
+        """AAC frames of the whole title: the count whose end lies nearest to the end of the video, at least one."""
+        return max(1, round(self.duration * AUDIO_RATE_HZ / AAC_FRAME_SAMPLES))
+
+    def audio_bounds(self, index: int) -> tuple[int, int]:
+        """First AAC frame of audio segment `index`, and one past its last."""
+        first, end = self.segment_bounds(index)
+        per_video_frame = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES) / self.frame_rate
+        stop = self.audio_frames if end == self.frames else round(end * per_video_frame)
+        return round(first * per_video_frame), stop
+
+    @property
+    def target_duration_s(self) -> int:
+        """EXT-X-TARGETDURATION (RFC 8216 4.3.3.1), the same for video and audio (Apple rule 8.2)."""
+        longest = Fraction(0)
+        for index in {0, max(0, self.segment_count - 2), self.segment_count - 1}:
+            first, end = self.audio_bounds(index)
+            audio = Fraction((end - first) * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
+            longest = max(longest, self.segment_duration(index), audio)
+        return max(1, int(longest + Fraction(1, 2)))

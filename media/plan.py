@@ -1,0 +1,49 @@
+"""The encode plan: everything that decides the bytes of the renditions, and a digest of exactly that.
+
+Equal plans give equal bytes, so outputs live under the digest, a repeated step finds its own output, and a changed
+option or encoder never meets old segments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from media.grid import SegmentGrid
+from media.ids import PlanDigest
+from media.rendition import AudioRendition, VideoRendition
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole segments `[first_segment, end_segment)`: the work of one encode job for one group of rungs."""
+
+    index: int
+    first_segment: int
+    end_segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodePlan:
+    """How one source becomes renditions.
+
+    `origin` is the source time that becomes presentation time 0. `groups` lists rung names by the FFmpeg process that
+    makes them (one decode for each chunk and group), in the order in which they should be made.
+    """
+
+    digest: PlanDigest
+    source_digest: str
+    encoder: str  # FFmpeg build, part of the digest
+    grid: SegmentGrid
+    origin: Fraction
+    video: tuple[VideoRendition, ...]  # ascending by size
+    audio: AudioRendition | None
+    chunks: tuple[Chunk, ...]
+    groups: tuple[tuple[str, ...], ...]
+
+    def rendition(self, name: str) -> VideoRendition:
+        """The rung called `name`. Raises KeyError."""
+        for rung in self.video:
+            if rung.name == name:
+                return rung
+        raise KeyError(name)
