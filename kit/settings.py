@@ -26,7 +26,7 @@ def _setting(default: Any = dataclasses.MISSING, *, doc: str, secret: bool = Fal
     return field(default=default, metadata={"doc": doc, "secret": secret})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What an operator can choose. Units are the last word of each name."""
 

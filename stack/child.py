@@ -1,0 +1,145 @@
+"""A part of the stack as a value, and the process that it becomes.
+
+`Part` says what to start, how to see that it is ready, and how to stop it; `Child` is one that runs. Every child leads a
+process group of its own, so that Ctrl-C at the terminal reaches only us and stopping reaches all of its descendants, and is
+told by the kernel when we are gone (`stack.launch`).
+
+It does not decide what to do about a part that ends: `stack.supervise` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.errors import HeadwaterError
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+
+
+class PartFailed(HeadwaterError):
+    """A part did not start, or ended. `detail` is one sentence with the remedy or the log to read."""
+
+    code = "part_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The user that a program runs as. `passage`: its files lie below a folder that this user cannot enter."""
+
+    user: int
+    group: int
+    passage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program of the stack."""
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    ready: Callable[[], bool]  # cheap, never raises, asked every 20 ms
+    env: Mapping[str, str] = field(default_factory=dict)  # added to PATH, HOME, LANG and the temporary folder; nothing else is inherited
+    cwd: Path | None = None
+    owner: Owner | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGTERM  # what the kernel sends it when we are gone
+    start_limit_s: float = 30.0
+    stop_limit_s: float = 10.0
+    umask: int = 0o077
+
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """What a part sees: a few plain variables of ours, and `extra`. Nobody's HEADWATER_ setting leaks in unasked."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(extra)
+
+
+def _launcher(part: Part) -> list[str]:
+    shim = [sys.executable, "-I", "-S", str(_LAUNCH), "--parent", str(os.getpid()), "--death-signal", str(int(part.orphan_signal))]
+    if part.owner is not None:
+        shim += ["--user", str(part.owner.user), "--group", str(part.owner.group), *(["--passage"] if part.owner.passage else [])]
+    return [*shim, "--", *part.argv]
+
+
+def _last_words(log: Path, offset: int) -> str:
+    """The last line that a part wrote since `offset`, cut to a readable length."""
+    with contextlib.suppress(OSError), log.open("rb") as written:
+        written.seek(offset)
+        lines = [line.strip() for line in written.read()[-4096:].decode(errors="replace").splitlines() if line.strip()]
+        if lines:
+            return lines[-1][-300:]
+    return ""
+
+
+class Child:
+    """A running part. Use from the thread that started it: the kernel watches that thread, not the process."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        part.log.parent.mkdir(parents=True, exist_ok=True)
+        self._log_start = part.log.stat().st_size if part.log.exists() else 0
+        with part.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                _launcher(part), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment(part.env),
+                cwd=part.cwd, process_group=0, umask=part.umask,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def last_words(self) -> str:
+        return _last_words(self.part.log, self._log_start)
+
+    def wait_ready(self) -> float:
+        """Seconds it took. Raises PartFailed when the part ends before, or takes longer than its limit."""
+        began_s = time.monotonic()
+        while not self.part.ready():
+            waited_s = time.monotonic() - began_s
+            if self.exit_code is not None:
+                raise PartFailed(
+                    f"{self.part.name} ended while starting: {self.last_words() or 'it said nothing'}. Its log is {self.part.log}."
+                )
+            if waited_s > self.part.start_limit_s:
+                self.stop()
+                raise PartFailed(f"{self.part.name} was not ready after {waited_s:.0f} s. Its log is {self.part.log}.")
+            time.sleep(0.02)
+        return time.monotonic() - began_s
+
+    def wait_exit(self, limit_s: float) -> None:
+        """Until it has ended by itself, or the limit is reached."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(limit_s)
+
+    def ask_to_stop(self) -> None:
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(self.part.stop_signal)
+
+    def stop(self) -> None:
+        """Ask, wait, and kill the whole group in the end, also when the leader is already gone and left someone behind."""
+        self.ask_to_stop()
+        try:
+            self._process.wait(self.part.stop_limit_s)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()

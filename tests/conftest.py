@@ -1,0 +1,91 @@
+"""Fixtures that every test may use. Servers start when a test first needs them, and stop with the session.
+
+`postgres_url`, `broker_url`, `s3_settings`: live servers. `settings`: Settings on these, with a database of its own and an
+empty broker for each test. `world`: a World on `settings`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit.settings import Settings
+from kit.world import World
+from stack.servers import S3Settings
+from tests.live import LiveServers, live_servers
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[LiveServers]:
+    with live_servers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers: LiveServers) -> str:
+    """An address of the server, database `postgres`; for a database with tables use `database_url`."""
+    return servers.postgres_url
+
+
+@pytest.fixture(scope="session")
+def broker_url(servers: LiveServers) -> str:
+    return servers.broker_url
+
+
+@pytest.fixture(scope="session")
+def s3_settings(servers: LiveServers) -> S3Settings:
+    return servers.s3
+
+
+@pytest.fixture(scope="session")
+def s3_bucket(s3_settings: S3Settings) -> str:
+    """One bucket for the session."""
+    import boto3
+
+    name = f"test-{secrets.token_hex(4)}"
+    client = boto3.client(
+        "s3", endpoint_url=s3_settings.s3_endpoint, aws_access_key_id=s3_settings.s3_access_key,
+        aws_secret_access_key=s3_settings.s3_secret_key, region_name=s3_settings.s3_region,
+    )  # fmt: skip
+    client.create_bucket(Bucket=name)
+    client.close()
+    return name
+
+
+@pytest.fixture
+def database_url(servers: LiveServers) -> Iterator[str]:
+    """A database of this test's own, with every table and no row."""
+    with servers.database() as address:
+        yield address
+
+
+@pytest.fixture
+def empty_database_url(servers: LiveServers) -> Iterator[str]:
+    """A database of this test's own without any table."""
+    with servers.database(empty=True) as address:
+        yield address
+
+
+@pytest.fixture
+def settings(servers: LiveServers, database_url: str, broker_url: str, s3_settings: S3Settings, s3_bucket: str, tmp_path: Path) -> Settings:
+    servers.empty_broker()
+    return Settings(
+        database_url=database_url, broker_url=broker_url, s3_endpoint=s3_settings.s3_endpoint, s3_bucket=s3_bucket,
+        s3_access_key=s3_settings.s3_access_key, s3_secret_key=s3_settings.s3_secret_key, s3_region=s3_settings.s3_region,
+        secret_key="a secret of thirty-two characters, or more", scratch_dir=tmp_path / "scratch",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def world(settings: Settings) -> Iterator[World]:
+    from kit import db
+    from kit.clock import SystemClock
+    from kit.process import ProcessRunner
+    from kit.storage.s3 import S3Storage
+
+    engine = db.connect(settings.database_url)
+    yield World(settings, SystemClock(), engine, S3Storage(settings), ProcessRunner())
+    engine.dispose()
