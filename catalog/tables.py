@@ -1,0 +1,133 @@
+"""The tables of the catalog. `stack/migrations` creates them; a test there proves that both say the same.
+
+Rows below `plans` belong to a plan digest, not to an asset: equal plans give equal bytes, so two assets with the same source
+and options share the description of their renditions, while the objects themselves lie under each asset's own prefix.
+`renditions.bitrate_bps` and `peak_bps` are filled in when the last segment has been measured.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Table,
+    Text,
+    text,
+)
+
+from kit.db import Json, Timestamp, metadata
+
+_NOW = text("now()")
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("external_id", Text),
+    Column("metadata", Json, nullable=False, server_default=text("'{}'")),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    Column("playable", Boolean, nullable=False, server_default=text("false")),
+    Column("error_code", Text),
+    Column("error_detail", Text),
+    Column("source", Json),
+    Column("source_key", Text),
+    Column("source_size_bytes", BigInteger),
+    Column("source_digest", Text),
+    Column("profile", Text, nullable=False, server_default=text("'default'")),
+    Column("playback_policy", Text, nullable=False, server_default=text("'public'")),
+    Column("plan_digest", Text, ForeignKey("plans.digest")),
+    Column("created_at", Timestamp, nullable=False, server_default=_NOW),
+    Column("updated_at", Timestamp, nullable=False, server_default=_NOW),
+    Column("received_at", Timestamp),
+    Column("playable_at", Timestamp),
+    Column("ready_at", Timestamp),
+    Column("deleted_at", Timestamp),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    CheckConstraint("status IN ('waiting', 'uploading', 'processing', 'ready', 'errored', 'deleted')", name="status_known"),
+    Index("ix_assets_status_id", "status", "id"),
+    Index("ix_assets_external_id", "external_id"),
+    Index("ix_assets_tags", "tags", postgresql_using="gin"),
+    Index("ix_assets_updated_at", "updated_at"),
+    Index("ix_assets_plan_digest", "plan_digest"),
+)
+
+playback_ids = Table(
+    "playback_ids",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("created_at", Timestamp, nullable=False, server_default=_NOW),
+    Index("ix_playback_ids_asset_id", "asset_id"),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("plan", Json, nullable=False),
+    Column("created_at", Timestamp, nullable=False, server_default=_NOW),
+)
+
+renditions = Table(
+    "renditions",
+    metadata,
+    Column("plan_digest", Text, ForeignKey("plans.digest", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),  # order of the plan: video ascending by size, then audio
+    Column("kind", Text, nullable=False),  # video, audio
+    Column("codecs", Text, nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("frame_rate", Text),  # "24/1"
+    Column("timescale", Integer, nullable=False),  # ticks per second of its segments
+    Column("segment_count", Integer, nullable=False),
+    Column("bitrate_bps", BigInteger),
+    Column("peak_bps", BigInteger),
+)
+
+init_segments = Table(
+    "init_segments",
+    metadata,
+    Column("plan_digest", Text, primary_key=True),
+    Column("rendition", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    ForeignKeyConstraint(["plan_digest", "rendition"], ["renditions.plan_digest", "renditions.name"], ondelete="CASCADE"),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("plan_digest", Text, primary_key=True),
+    Column("rendition", Text, primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("decode_time_ticks", BigInteger, nullable=False),
+    Column("duration_ticks", BigInteger, nullable=False),
+    Column("fragments", Json, nullable=False),  # [[offset, size, keyframe_size, duration_ticks], …]
+    ForeignKeyConstraint(["plan_digest", "rendition"], ["renditions.plan_digest", "renditions.name"], ondelete="CASCADE"),
+)
+
+presentations = Table(
+    "presentations",
+    metadata,
+    Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True),
+    Column("plan_digest", Text, ForeignKey("plans.digest"), nullable=False),
+    Column("stage", Text, nullable=False),  # playable, ready
+    Column("multivariant", Json, nullable=False),
+    Column("has_poster", Boolean, nullable=False),
+    Column("published_at", Timestamp, nullable=False, server_default=_NOW),
+    Index("ix_presentations_plan_digest", "plan_digest"),
+)
