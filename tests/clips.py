@@ -3,7 +3,8 @@
     def test_something(clips: Clips) -> None:
         source = clips("rotated-90")
 
-Every recipe is in `tests/clip_recipes.py`. A clip is made once and kept in a folder of the system's temporary directory
+Recipes: `tests/clip_recipes.py` (ordinary), `tests/clip_hazards.py` (good but awkward), `tests/clip_wrecks.py` (to be
+refused). A clip is made once and kept in a folder of the system's temporary directory
 that is named after the recipes and the FFmpeg program, so that several test runs share it, and a changed recipe never
 meets an old clip. A clip appears under its name only when it is complete (written aside, then renamed), so processes that
 make the same one at the same time do no harm. Nothing here knows what a test wants to prove.
@@ -23,7 +24,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+import tests.boxes
+import tests.clip_hazards
 import tests.clip_recipes as recipes
+import tests.clip_wrecks
+
+SOURCES = (tests.boxes, recipes, tests.clip_hazards, tests.clip_wrecks)
 
 
 class Clips:
@@ -52,7 +58,7 @@ class Clips:
 
 
 def _ffmpeg(*arguments: str) -> None:
-    """Run FFmpeg; its error output is the failure's message. One thread, so that clips are the same on every machine."""
+    """Run FFmpeg; its error output is the failure's message."""
     argv = (imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *arguments)
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode != 0:
@@ -62,8 +68,9 @@ def _ffmpeg(*arguments: str) -> None:
 def shared_folder() -> Path:
     """Where clips are kept between runs of the same recipes on the same FFmpeg."""
     program = Path(imageio_ffmpeg.get_ffmpeg_exe())
-    source = Path(str(recipes.__file__)).read_bytes() + f"{program.name} {program.stat().st_size}".encode()
-    return Path(tempfile.gettempdir()) / f"headwater-test-clips-{os.getuid()}" / hashlib.sha256(source).hexdigest()[:16]
+    words = [Path(str(module.__file__)).read_bytes() for module in SOURCES]
+    digest = hashlib.sha256(b"".join([*words, f"{program.name} {program.stat().st_size}".encode()])).hexdigest()
+    return Path(tempfile.gettempdir()) / f"headwater-test-clips-{os.getuid()}" / digest[:16]
 
 
 @pytest.fixture(scope="session")
