@@ -1,7 +1,7 @@
 """Fixtures that every test may use. Servers start when a test first needs them, and stop with the session.
 
 `postgres_url`, `broker_url`, `s3_settings`: live servers. `settings`: Settings on these, with a database of its own and an
-empty broker for each test. `world`: a World on `settings`.
+empty broker for each test. `world`: a World on `settings`. `clips` (tests/clips.py): small video clips by name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 from kit.settings import Settings
 from kit.world import World
 from stack.servers import S3Settings
+from tests.clips import clips as clips
 from tests.live import LiveServers, live_servers
 
 
@@ -43,16 +44,18 @@ def s3_settings(servers: LiveServers) -> S3Settings:
 @pytest.fixture(scope="session")
 def s3_bucket(s3_settings: S3Settings) -> str:
     """One bucket for the session."""
-    import boto3
+    from kit.storage.s3 import open_storage
 
     name = f"test-{secrets.token_hex(4)}"
-    client = boto3.client(
-        "s3", endpoint_url=s3_settings.s3_endpoint, aws_access_key_id=s3_settings.s3_access_key,
-        aws_secret_access_key=s3_settings.s3_secret_key, region_name=s3_settings.s3_region,
-    )  # fmt: skip
-    client.create_bucket(Bucket=name)
-    client.close()
+    open_storage(_settings("", "", s3_settings, name, Path("/nowhere"))).ensure_bucket()
     return name
+
+
+def _settings(database_url: str, broker_url: str, s3: S3Settings, bucket: str, scratch_dir: Path) -> Settings:
+    return Settings(
+        database_url=database_url, broker_url=broker_url, s3_endpoint=s3.s3_endpoint, s3_bucket=bucket, s3_access_key=s3.s3_access_key,
+        s3_secret_key=s3.s3_secret_key, s3_region=s3.s3_region, secret_key="a secret of thirty-two characters, or more", scratch_dir=scratch_dir,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -72,11 +75,7 @@ def empty_database_url(servers: LiveServers) -> Iterator[str]:
 @pytest.fixture
 def settings(servers: LiveServers, database_url: str, broker_url: str, s3_settings: S3Settings, s3_bucket: str, tmp_path: Path) -> Settings:
     servers.empty_broker()
-    return Settings(
-        database_url=database_url, broker_url=broker_url, s3_endpoint=s3_settings.s3_endpoint, s3_bucket=s3_bucket,
-        s3_access_key=s3_settings.s3_access_key, s3_secret_key=s3_settings.s3_secret_key, s3_region=s3_settings.s3_region,
-        secret_key="a secret of thirty-two characters, or more", scratch_dir=tmp_path / "scratch",
-    )  # fmt: skip
+    return _settings(database_url, broker_url, s3_settings, s3_bucket, tmp_path / "scratch")
 
 
 @pytest.fixture
@@ -84,8 +83,8 @@ def world(settings: Settings) -> Iterator[World]:
     from kit import db
     from kit.clock import SystemClock
     from kit.process import ProcessRunner
-    from kit.storage.s3 import S3Storage
+    from kit.storage.s3 import open_storage
 
     engine = db.connect(settings.database_url)
-    yield World(settings, SystemClock(), engine, S3Storage(settings), ProcessRunner())
+    yield World(settings, SystemClock(), engine, open_storage(settings), ProcessRunner())
     engine.dispose()
