@@ -15,7 +15,7 @@ import pytest
 from kit.settings import Settings
 from kit.world import World
 from stack.servers import S3Settings
-from tests.clips import clips as clips
+from tests.clips import clips  # noqa: F401  (a fixture)
 from tests.live import LiveServers, live_servers
 
 
