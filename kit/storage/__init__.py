@@ -4,7 +4,10 @@ Five verbs and multipart uploads: what every S3 implementation does in the same 
 depends on conditional writes (several stores get them wrong); who owns what is decided in the database.
 
 Implementations: `kit.storage.memory` for tests of pure logic, `kit.storage.s3` for everything else. Both pass the suite in
-`tests/contract/storage_suite.py`. Errors: `MissingObject` (a `NotFound`), and `Unavailable` when the store does not answer.
+`tests/contract/storage_suite.py`. Errors: `MissingObject` and `MissingUpload` (both `NotFound`), `Unavailable` when the store
+does not answer, and `StorageRefused` when it answers no.
+
+Keys: no key may be another key followed by a slash (`a` beside `a/b`), because some stores keep objects as files in folders.
 """
 
 from __future__ import annotations
@@ -15,11 +18,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from kit.errors import NotFound
+from kit.errors import HeadwaterError, NotFound
 
 
 class MissingObject(NotFound):
     code = "object_not_found"
+
+
+class MissingUpload(NotFound):
+    """The multipart upload was completed, aborted, or never was."""
+
+    code = "multipart_not_found"
+
+
+class StorageRefused(HeadwaterError):
+    """The store answered no: wrong credentials, an unknown part, a bucket that is not ours. Waiting does not help."""
+
+    code = "storage_refused"
 
 
 @dataclass(frozen=True, slots=True)
