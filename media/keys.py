@@ -15,13 +15,22 @@ def source(asset: AssetId) -> str:
     return f"{SOURCES}{asset}/source"
 
 
-def upload_tail(upload: UploadId, offset: int) -> str:
-    """Received bytes that do not fill a part yet; named by the offset at which they end."""
-    return f"{UPLOADS}{upload}/tail-{offset}"
+def upload_tail(upload: UploadId, epoch: int, end: int) -> str:
+    """Received bytes that do not fill a part yet; named by the offset at which they end.
+
+    The epoch of the request that received them is part of the name, so one that has lost its lease cannot replace the
+    bytes of the one that took over.
+    """
+    return f"{UPLOADS}{upload}/tail-{epoch}-{end}"
 
 
 def upload_prefix(upload: UploadId) -> str:
     return f"{UPLOADS}{upload}/"
+
+
+def import_note(asset: AssetId) -> str:
+    """Names the multipart upload of an import that is under way, so that the next attempt can free it."""
+    return f"{UPLOADS}{asset}/import"
 
 
 def plan_prefix(asset: AssetId, plan: PlanDigest) -> str:
@@ -39,6 +48,14 @@ def init_segment(asset: AssetId, plan: PlanDigest, rendition: str) -> str:
 
 def media_segment(asset: AssetId, plan: PlanDigest, rendition: str, index: int) -> str:
     return f"{plan_prefix(asset, plan)}{rendition}/{index:05d}.m4s"
+
+
+def media_playlist(asset: AssetId, plan: PlanDigest, rendition: str) -> str:
+    return f"{plan_prefix(asset, plan)}{rendition}/index.m3u8"
+
+
+def iframe_playlist(asset: AssetId, plan: PlanDigest, rendition: str) -> str:
+    return f"{plan_prefix(asset, plan)}{rendition}/iframes.m3u8"
 
 
 def poster(asset: AssetId, plan: PlanDigest) -> str:

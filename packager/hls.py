@@ -1,0 +1,145 @@
+"""HLS playlists as text: RFC 8216 with the clarifications of draft-pantos-hls-rfc8216bis, and Apple's authoring rules.
+
+Media and I-frame playlists follow from the plan and the measured segments alone, so they never change once a rendition is
+whole and can be cached forever under the plan's digest. The multivariant playlist names the renditions that are whole now,
+and is the one thing that changes. Every address is relative, so a path prefix (a signed token, another host) carries over.
+
+Layout below a presentation: `main.m3u8`, and for each rendition `{plan}/{rendition}/` with `index.m3u8`, `iframes.m3u8`
+(video only), `init.mp4` and `00000.m4s`, `00001.m4s` …
+
+Durations are written in microseconds, each as the difference of the rounded ends of its segment: any contiguous run of them
+is within a microsecond of the truth however long the title is (Apple rule 8.1 asks for one frame).
+
+Apple rule numbers are those of the HLS authoring specification for Apple devices, revision 2025-06-26.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+from media.ids import PlanDigest
+from packager.bandwidth import iframe_rates, variant_rates
+from packager.presentation import AudioTrack, Presentation, Track, VideoTrack
+
+FIRST_VARIANT_BPS = 2_000_000  # Apple's default variant: what a player starts with before it has measured anything
+AUDIO_GROUP = "audio"
+
+# Protocol versions, RFC 8216 section 7: the lowest that holds the tags used.
+_MAP_VERSION = 6  # EXT-X-MAP in a playlist of whole segments; fractional EXTINF needs only 3
+_IFRAMES_VERSION = 5  # EXT-X-MAP in a playlist of I-frames; EXT-X-BYTERANGE and EXT-X-I-FRAMES-ONLY need only 4
+_MULTIVARIANT_VERSION = 4  # asks for nothing itself; section 7 suggests 4 so that clients without EXT-X-MEDIA stay away
+
+
+def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
+    """The multivariant playlist, as found at `main.m3u8`. `presentation` must have a video rendition."""
+    target_s, audio = presentation.target_duration_s, presentation.audio
+    rated = [(video, variant_rates(video, audio, target_s)) for video in presentation.video]
+    first = min(rated, key=lambda item: abs(item[1].bitrate_bps - FIRST_VARIANT_BPS))
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_MULTIVARIANT_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    if audio is not None:
+        lines.append(_audio_media(audio, plan))
+    for video, rates in (first, *(item for item in rated if item is not first)):
+        attributes = [
+            f"BANDWIDTH={rates.peak_bps}",
+            f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
+            f'CODECS="{_codecs(video, audio)}"',
+            f"RESOLUTION={video.spec.width}x{video.spec.height}",
+            f"FRAME-RATE={_milli(video.spec.frame_rate)}",
+            "VIDEO-RANGE=SDR",
+            *([] if audio is None else [f'AUDIO="{AUDIO_GROUP}"']),
+            "CLOSED-CAPTIONS=NONE",
+        ]
+        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{plan}/{video.spec.name}/index.m3u8"]
+    lines += [_iframe_variant(video, plan, target_s) for video in presentation.video]
+    return _text(lines)
+
+
+def render_media(track: Track, target_s: int) -> str:
+    """The media playlist of one rendition, as found at `{plan}/{rendition}/index.m3u8`."""
+    lines = [*_media_head(_MAP_VERSION, target_s), "#EXT-X-INDEPENDENT-SEGMENTS", '#EXT-X-MAP:URI="init.mp4"']
+    durations = _extinf((segment.duration_ticks for segment in track.segments), track.timescale)
+    for segment, seconds in zip(track.segments, durations, strict=True):
+        lines += [f"#EXTINF:{seconds},", f"{segment.index:05d}.m4s"]
+    return _text([*lines, "#EXT-X-ENDLIST"])
+
+
+def render_iframes(track: VideoTrack, target_s: int) -> str:
+    """The I-frame playlist of one rung, as found at `{plan}/{rendition}/iframes.m3u8`.
+
+    Each entry is the byte range of one `moof` with the first sample after it (Apple rule 6.10) and lasts until the next one
+    (RFC 8216 section 4.3.3.6).
+    """
+    frames = [(segment.index, fragment) for segment in track.segments for fragment in segment.fragments]
+    lines = [*_media_head(_IFRAMES_VERSION, target_s), "#EXT-X-I-FRAMES-ONLY", '#EXT-X-MAP:URI="init.mp4"']
+    durations = _extinf((fragment.duration_ticks for _, fragment in frames), track.timescale)
+    for (index, fragment), seconds in zip(frames, durations, strict=True):
+        lines += [f"#EXTINF:{seconds},", f"#EXT-X-BYTERANGE:{fragment.keyframe_size}@{fragment.offset}", f"{index:05d}.m4s"]
+    return _text([*lines, "#EXT-X-ENDLIST"])
+
+
+def _audio_media(audio: AudioTrack, plan: PlanDigest) -> str:
+    spec = audio.spec
+    attributes = [
+        "TYPE=AUDIO",
+        f'GROUP-ID="{AUDIO_GROUP}"',
+        f'NAME="{_quotable(spec.label) or "Audio"}"',
+        f'LANGUAGE="{_quotable(spec.language) or "und"}"',
+        "DEFAULT=YES",
+        "AUTOSELECT=YES",
+        f'CHANNELS="{spec.channels}"',
+        f'URI="{plan}/{spec.name}/index.m3u8"',
+    ]
+    return f"#EXT-X-MEDIA:{','.join(attributes)}"
+
+
+def _iframe_variant(video: VideoTrack, plan: PlanDigest, target_s: int) -> str:
+    rates = iframe_rates(video, target_s)
+    attributes = [
+        f"BANDWIDTH={rates.peak_bps}",
+        f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
+        f'CODECS="{video.spec.codecs}"',
+        f"RESOLUTION={video.spec.width}x{video.spec.height}",
+        "VIDEO-RANGE=SDR",
+        f'URI="{plan}/{video.spec.name}/iframes.m3u8"',
+    ]
+    return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
+
+
+def _media_head(version: int, target_s: int) -> list[str]:
+    return [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{version}",
+        f"#EXT-X-TARGETDURATION:{target_s}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+    ]
+
+
+def _extinf(durations_ticks: Iterable[int], timescale: int) -> Iterator[str]:
+    """Seconds with six decimals, of consecutive spans that begin at 0."""
+    ticks = before_us = 0
+    for duration_ticks in durations_ticks:
+        ticks += duration_ticks
+        end_us = (2 * ticks * 1_000_000 + timescale) // (2 * timescale)
+        yield f"{(end_us - before_us) // 1_000_000}.{(end_us - before_us) % 1_000_000:06d}"
+        before_us = end_us
+
+
+def _milli(rate: Fraction) -> str:
+    """Frames per second with three decimals (RFC 8216 section 4.3.4.2)."""
+    thousandths = (2 * rate.numerator * 1000 + rate.denominator) // (2 * rate.denominator)
+    return f"{thousandths // 1000}.{thousandths % 1000:03d}"
+
+
+def _codecs(video: VideoTrack, audio: AudioTrack | None) -> str:
+    return video.spec.codecs if audio is None else f"{video.spec.codecs},{audio.spec.codecs}"
+
+
+def _quotable(words: str) -> str:
+    """`words` as a quoted-string can hold them: no quotation mark and no control character (RFC 8216 section 4.2)."""
+    return " ".join("".join(" " if ord(char) < 32 or ord(char) == 127 else char for char in words.replace('"', "'")).split())
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"
