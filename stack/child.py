@@ -14,13 +14,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kit.clock import SystemClock
 from kit.errors import HeadwaterError
 
+_CLOCK = SystemClock()
 _LAUNCH = Path(__file__).with_name("launch.py")
 
 
@@ -109,9 +110,9 @@ class Child:
 
     def wait_ready(self) -> float:
         """Seconds it took. Raises PartFailed when the part ends before, or takes longer than its limit."""
-        began_s = time.monotonic()
+        began_s = _CLOCK.monotonic_s()
         while not self.part.ready():
-            waited_s = time.monotonic() - began_s
+            waited_s = _CLOCK.monotonic_s() - began_s
             if self.exit_code is not None:
                 raise PartFailed(
                     f"{self.part.name} ended while starting: {self.last_words() or 'it said nothing'}. Its log is {self.part.log}."
@@ -119,8 +120,8 @@ class Child:
             if waited_s > self.part.start_limit_s:
                 self.stop()
                 raise PartFailed(f"{self.part.name} was not ready after {waited_s:.0f} s. Its log is {self.part.log}.")
-            time.sleep(0.02)
-        return time.monotonic() - began_s
+            _CLOCK.sleep(0.02)
+        return _CLOCK.monotonic_s() - began_s
 
     def wait_exit(self, limit_s: float) -> None:
         """Until it has ended by itself, or the limit is reached."""

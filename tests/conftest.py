@@ -6,6 +6,7 @@ empty broker for each test. `world`: a World on `settings`. `clips` (tests/clips
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from kit.settings import Settings
 from kit.world import World
 from stack.servers import S3Settings
+from tests import chromium as browsers
 from tests.clips import clips  # noqa: F401  (a fixture)
 from tests.live import LiveServers, live_servers
 
@@ -54,7 +56,8 @@ def s3_bucket(s3_settings: S3Settings) -> str:
 def _settings(database_url: str, broker_url: str, s3: S3Settings, bucket: str, scratch_dir: Path) -> Settings:
     return Settings(
         database_url=database_url, broker_url=broker_url, s3_endpoint=s3.s3_endpoint, s3_bucket=bucket, s3_access_key=s3.s3_access_key,
-        s3_secret_key=s3.s3_secret_key, s3_region=s3.s3_region, secret_key="a secret of thirty-two characters, or more", scratch_dir=scratch_dir,
+        s3_secret_key=s3.s3_secret_key, s3_region=s3.s3_region, secret_key="a secret of thirty-two characters, or more",
+        scratch_dir=scratch_dir,
     )  # fmt: skip
 
 
@@ -88,3 +91,23 @@ def world(settings: Settings) -> Iterator[World]:
     engine = db.connect(settings.database_url)
     yield World(settings, SystemClock(), engine, open_storage(settings), ProcessRunner())
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    found = browsers.find()
+    if found is None and os.environ.get("CI"):
+        pytest.fail(browsers.REMEDY)
+    if found is None:
+        pytest.skip(browsers.REMEDY)
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Nothing is left out silently: every test that did not run for want of a browser is named."""
+    missed = [report.nodeid for report in terminalreporter.getreports("skipped") if browsers.REMEDY in str(report.longrepr)]
+    if missed:
+        terminalreporter.section("tests that need a browser and did not run")
+        for name in sorted(missed):
+            terminalreporter.line(name)
+        terminalreporter.line(browsers.REMEDY)

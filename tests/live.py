@@ -36,6 +36,9 @@ class LiveServers:
         child = self._children[part.name] = Child(part)
         child.wait_ready()
 
+    def pids(self) -> dict[str, int]:
+        return {name: child.pid for name, child in self._children.items()}
+
     def stop(self) -> None:
         for child in self._children.values():
             child.ask_to_stop()

@@ -1,0 +1,72 @@
+# Everything from a fresh clone, with Python 3.11 or newer and nothing else: `make up` runs Headwater, `make test` checks it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format lock clean bench-transcode bench-origin bench-memory compose-test
+.DELETE_ON_ERROR:
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+up: $(VENV)/.up ## Run Headwater on this machine until Ctrl-C
+	@exec $(BIN)/headwater up
+
+test: $(VENV)/.test ## Everything that CI runs: style, types, layers, all tests
+	@sh tests/run.sh
+
+lint: $(VENV)/.test ## Style, types and layers only
+	@sh tests/run.sh lint
+
+format: $(VENV)/.test ## Rewrite the code in the one style
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+bench-transcode: $(VENV)/.test ## CPU of the pipeline against plain FFmpeg
+	@$(BIN)/python -m bench.transcode
+
+bench-origin: $(VENV)/.test ## The edge against plain nginx
+	@$(BIN)/python -m bench.origin
+
+bench-memory: $(VENV)/.test ## Peak memory of the API during a 2 GiB upload
+	@$(BIN)/python -m bench.memory
+
+compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
+	@sh tests/compose/run.sh
+
+lock: $(VENV)/.test ## Choose versions anew and write requirements/*.lock
+	@sh requirements/lock.sh
+
+clean: ## Remove what was built and downloaded; .headwater (your data) stays
+	rm -rf $(VENV) web/static/dist web/frontend/node_modules dist build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+
+# The environment. Each stamp is newer than what it was made from, so a second `make up` starts at once.
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Headwater needs Python 3.11 or newer as $(PYTHON): install it, or name another one with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing: install it (Debian and Ubuntu: apt install python3-venv), then run make again." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) && touch $@
+
+$(VENV)/.packages-up: requirements/local.lock | $(VENV)/.python
+	@echo "Installing what Headwater needs into $(VENV) (once, about 350 MB)."
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.packages-test: requirements/dev.lock | $(VENV)/.python
+	@echo "Installing what Headwater and its tests need into $(VENV) (once, about 550 MB)."
+	@$(PIP) install --require-hashes -r $<
+	@touch $@ $(VENV)/.packages-up
+
+# The install hook builds the pages' scripts and styles.
+$(VENV)/.up: pyproject.toml $(FRONTEND) | $(VENV)/.packages-up
+	@echo "Building the pages."
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.packages-test | $(VENV)/.up
+	@touch $@
