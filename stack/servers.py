@@ -22,11 +22,13 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from kit.ids import token
 from stack import binaries
 from stack.child import Child, Owner, Part, PartFailed, environment
 
@@ -61,7 +63,7 @@ def places(data_dir: Path) -> Places:
 def free_ports(count: int, taken: Sequence[int] = ()) -> tuple[int, ...]:
     """Loopback ports below the ephemeral range that nobody listens on at this moment."""
     found: list[int] = []
-    start = 20_000 + int.from_bytes(os.urandom(2), "big") % 10_000
+    start = 20_000 + zlib.crc32(token().encode()) % 10_000
     for port in (20_000 + (start + step) % 10_000 for step in range(10_000)):
         if len(found) == count:
             break

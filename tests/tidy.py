@@ -22,7 +22,7 @@ HOMES = {
     "time.monotonic": ("kit/clock.py",),
     "time.perf_counter": ("kit/clock.py",),
     "time.sleep": ("kit/clock.py",),
-    "os.environ": ("kit/settings.py",),
+    "os.environ": ("kit/settings.py", "kit/process.py", "stack/child.py"),  # the last two hand PATH on to what they start
     "os.getenv": (),
     "os.putenv": (),
     "os.urandom": ("kit/ids.py",),
@@ -66,9 +66,9 @@ def _imports(tree: ast.AST) -> dict[str, str]:
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {
-                (alias.asname or alias.name.split(".")[0]): alias.name if alias.asname else alias.name.split(".")[0] for alias in node.names
-            }
+            for alias in node.names:
+                first = alias.name.split(".")[0]
+                names[alias.asname or first] = alias.name if alias.asname else first
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {(alias.asname or alias.name): f"{node.module}.{alias.name}" for alias in node.names}
     return names
@@ -84,9 +84,10 @@ def _dotted(node: ast.AST, imports: dict[str, str]) -> str | None:
 
 
 def _at_home(path: str, homes: tuple[str, ...]) -> bool:
-    return any(
-        path == home or (home.endswith("/") and path.startswith(home)) or (home.startswith("/") and path.endswith(home)) for home in homes
-    )
+    """A home is a file, a folder (`worker/`), or a file name in any room (`/api.py`)."""
+    folders = tuple(home for home in homes if home.endswith("/"))
+    anywhere = tuple(home for home in homes if home.startswith("/"))
+    return path in homes or path.startswith(folders) or path.endswith(anywhere)
 
 
 def _names_used(tree: ast.AST, path: str) -> Iterator[Finding]:
