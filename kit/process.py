@@ -2,18 +2,31 @@
 
 A `Command` is a value that can be printed, compared and pasted into a shell. A `Runner` runs it: in a process group of its
 own, with a wall-clock limit and an optional stall limit, handing over progress lines while it runs, and reporting the CPU
-seconds and peak memory of the run. Whatever ends the run (limit, cancellation, error here), the whole group is killed.
+seconds and peak memory of the run. Whatever ends the run (limit, cancellation, error here, the program's own exit), the whole
+group is killed; and when this process is killed, the kernel kills the program (`kit.launch`). Linux only.
+
+It gives a program nothing: no input, no environment but PATH and what the command names. It does not sandbox.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import resource
+import selectors
 import shlex
+import shutil
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
+from kit.clock import Clock, SystemClock
 from kit.errors import StepFailed
 
 
@@ -40,7 +53,7 @@ class Completed:
     stderr: bytes  # the last 64 KiB
     wall_s: float
     cpu_s: float  # user + system of the process and the children it waited for
-    peak_rss_bytes: int
+    peak_rss_bytes: int  # of the largest single process
 
 
 class ProcessTimeout(StepFailed):
@@ -55,9 +68,220 @@ class ProcessCancelled(StepFailed):
     code = "cancelled"
 
 
+class ProcessFlooded(StepFailed):
+    code = "output_limit"
+
+
 class Runner(Protocol):
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None, cancel: threading.Event | None = None) -> Completed:
         """Run to the end. A non-zero exit is a result, not an error. Raises ProcessTimeout, ProcessStalled,
         ProcessCancelled (within a second of `cancel` being set), and StepFailed("tool_missing") when the program is not there.
+
+        `on_line` gets every line of stdout, ended by newline or carriage return; lines beyond 64 KiB come in pieces. Without it
+        stdout is collected, and more than the runner's limit raises ProcessFlooded.
         """
         ...
+
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+_STDERR_BYTES = 64 << 10
+_LINE_BYTES = 64 << 10
+_TICK_S = 0.1  # how often limits and cancellation are looked at
+
+
+class SubprocessRunner:
+    """`Runner` with real processes. Holds no state, so threads may share it."""
+
+    def __init__(self, clock: Clock | None = None, *, stdout_limit_bytes: int = 256 << 20) -> None:
+        self._clock = clock or SystemClock()
+        self._stdout_limit_bytes = stdout_limit_bytes
+
+    def run(self, command: Command, *, on_line: Callable[[str], None] | None = None, cancel: threading.Event | None = None) -> Completed:
+        started_s = self._clock.monotonic_s()
+        with _started(command) as process:
+            watch = _Watch(command, process, self._clock, cancel)
+            assert process.stdout is not None and process.stderr is not None
+            out = _Lines(on_line, watch.alive) if on_line else _Whole(self._stdout_limit_bytes, command.argv[0], watch.alive)
+            errors = _Tail(_STDERR_BYTES)
+            _pump({process.stdout: out, process.stderr: errors}, watch)
+            out.finish()
+            _kill_group(process.pid)  # before the program is reaped, while the number of its group cannot be given to another
+            exit_code, usage = _reaped(process)
+        ours, theirs = _high_water_bytes(os.getpid()), usage.ru_maxrss * 1024
+        # The kernel also counts the memory this process had when it forked, so a small figure says nothing about the program.
+        peak = theirs if theirs > ours or not watch.peak_bytes else watch.peak_bytes
+        return Completed(
+            exit_code, out.collected(), errors.collected(), self._clock.monotonic_s() - started_s, usage.ru_utime + usage.ru_stime, peak
+        )
+
+
+@contextlib.contextmanager
+def _started(command: Command) -> Iterator[subprocess.Popen[bytes]]:
+    """The running program; killed with its whole group and reaped when the block is left, however it is left."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), **command.env}
+    program = shutil.which(command.argv[0], path=environment["PATH"])
+    if program is None:
+        raise StepFailed(f"The program {command.argv[0]} is not there or cannot be started.", code="tool_missing")
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(Path(program).absolute()), *command.argv[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=command.cwd,
+        env=environment,
+        start_new_session=True,
+        bufsize=0,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            _kill_group(process.pid)
+            _reaped(process)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _reaped(process: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage]:
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage
+
+
+def _has_exited(pid: int) -> bool:
+    """Without reaping it: its process group keeps its number until then."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _high_water_bytes(pid: int) -> int:
+    """Peak resident memory of a living process, 0 when it cannot be known (any more)."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return int(found.group(1)) * 1024 if found else 0
+    return 0
+
+
+class _Watch:
+    """The limits of one run: `check` raises when one is passed, `alive` is called at every sign of life."""
+
+    def __init__(self, command: Command, process: subprocess.Popen[bytes], clock: Clock, cancel: threading.Event | None) -> None:
+        self._command, self._clock, self._cancel = command, clock, cancel
+        self.pid = process.pid
+        self._started_s = self._alive_s = clock.monotonic_s()
+        self._checked_s = 0.0
+        self.peak_bytes = 0
+
+    def alive(self) -> None:
+        self._alive_s = self._clock.monotonic_s()
+
+    def check(self) -> None:
+        """Cheap enough for every piece of output: it looks once a tick."""
+        now_s, program = self._clock.monotonic_s(), Path(self._command.argv[0]).name
+        if now_s - self._checked_s < _TICK_S / 2:
+            return
+        self._checked_s = now_s
+        if self._cancel is not None and self._cancel.is_set():
+            raise ProcessCancelled(f"{program} was stopped because its work is no longer wanted.")
+        if now_s - self._started_s > self._command.timeout_s:
+            raise ProcessTimeout(f"{program} was stopped after {self._command.timeout_s:g} s, the most it may take.")
+        if self._command.stall_s is not None and now_s - self._alive_s > self._command.stall_s:
+            raise ProcessStalled(f"{program} was stopped because it made no progress for {self._command.stall_s:g} s.")
+        self.peak_bytes = max(self.peak_bytes, _high_water_bytes(self.pid))
+
+
+class _Sink(Protocol):
+    def feed(self, data: bytes) -> None: ...
+
+
+class _Tail:
+    """Keeps the last `limit_bytes`."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes, self._kept = limit_bytes, bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._kept += data
+        del self._kept[: -self._limit_bytes]
+
+    def collected(self) -> bytes:
+        return bytes(self._kept)
+
+
+class _Whole:
+    """Keeps everything, up to a limit."""
+
+    def __init__(self, limit_bytes: int, program: str, alive: Callable[[], None]) -> None:
+        self._limit_bytes, self._program, self._alive, self._kept = limit_bytes, program, alive, bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._alive()
+        self._kept += data
+        if len(self._kept) > self._limit_bytes:
+            raise ProcessFlooded(f"{Path(self._program).name} was stopped because it wrote more than {self._limit_bytes} bytes.")
+
+    def finish(self) -> None: ...
+
+    def collected(self) -> bytes:
+        return bytes(self._kept)
+
+
+class _Lines:
+    """Hands over line by line and keeps nothing."""
+
+    def __init__(self, on_line: Callable[[str], None], alive: Callable[[], None]) -> None:
+        self._on_line, self._alive, self._rest = on_line, alive, b""
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = re.split(rb"[\r\n]+", self._rest + data)
+        while len(self._rest) > _LINE_BYTES:
+            lines.append(self._rest[:_LINE_BYTES])
+            self._rest = self._rest[_LINE_BYTES:]
+        self._hand_over(lines)
+
+    def finish(self) -> None:
+        self._hand_over([self._rest])
+
+    def collected(self) -> bytes:
+        return b""
+
+    def _hand_over(self, lines: list[bytes]) -> None:
+        for line in lines:
+            if line:
+                self._alive()
+                self._on_line(line.decode(errors="replace"))
+
+
+def _pump(sinks: Mapping[IO[bytes], _Sink], watch: _Watch) -> None:
+    """Feeds the sinks until the program has exited. A grandchild that keeps the pipes open does not hold us up."""
+    with selectors.DefaultSelector() as selector:
+        for pipe, sink in sinks.items():
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ, sink)
+        exited = False
+        while not exited:
+            exited = _has_exited(watch.pid)
+            if not exited:
+                watch.check()
+            # Once it has exited, what it wrote before is in the pipes already: one look without waiting fetches all of it.
+            wait_s = 0 if exited else _TICK_S if selector.get_map() else 0.005
+            for key, _ in selector.select(wait_s):
+                _drain(key, selector, keep_on=exited)
+
+
+def _drain(key: selectors.SelectorKey, selector: selectors.BaseSelector, *, keep_on: bool) -> None:
+    """Reads one piece, or with `keep_on` everything that is there now (of which a flooding grandchild may add no end: 16 MiB)."""
+    for _ in range(256 if keep_on else 1):
+        try:
+            data = os.read(key.fd, 64 << 10)
+        except BlockingIOError:
+            return
+        if not data:
+            selector.unregister(key.fileobj)
+            return
+        key.data.feed(data)
