@@ -1,0 +1,70 @@
+"""Every rendition is 8-bit BT.709 in limited range, and says so. Pure: filters as values.
+
+A source that does not say what its colours mean is taken as browsers take it: BT.601 up to 576 lines, BT.709 above. HDR pictures
+(PQ and HLG, and the Dolby Vision profiles built on them) are tone-mapped; decoding the PQ curve as if it were SDR looks washed out.
+
+Sources: ITU-T H.273 (code points), ITU-R BT.2408 (reference white of HDR is 203 cd/m²).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from media.info import VideoStream
+
+HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
+_UNSAID = ("", "unknown", "unspecified", "reserved")
+_MOST_SD_LINES = 576
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One FFmpeg filter and its options."""
+
+    name: str
+    options: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+BT709 = Filter("setparams", {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "range": "tv"})
+
+
+def is_hdr(video: VideoStream) -> bool:
+    return video.color_transfer in HDR_TRANSFERS
+
+
+def conversion(video: VideoStream) -> tuple[Filter, ...]:
+    """Filters that make what is only probable explicit, and tone-map HDR. What remains (matrix and range) the scaler converts."""
+    labels = _labels(video)
+    return (labels, *_tone_map()) if is_hdr(video) else (labels,)
+
+
+def _said(value: str, otherwise: str) -> str:
+    return otherwise if value in _UNSAID else value
+
+
+def _labels(video: VideoStream) -> Filter:
+    """The source's own description, completed."""
+    if is_hdr(video):
+        matrix, primaries = "bt2020nc", "bt2020"
+    elif min(video.coded_width, video.coded_height) <= _MOST_SD_LINES:
+        matrix, primaries = "smpte170m", "smpte170m"
+    else:
+        matrix, primaries = "bt709", "bt709"
+    said = {"colorspace": _said(video.color_space, matrix), "color_primaries": _said(video.color_primaries, primaries)}
+    return Filter("setparams", {**said, "range": "pc" if video.full_range else "tv"})
+
+
+def _tone_map() -> tuple[Filter, ...]:
+    """To linear light, to the smaller gamut, through Hable's curve, and back to a gamma picture of 8 bits."""
+    return (
+        Filter("zscale", {"transfer": "linear", "npl": 203}),
+        Filter("format", {"pix_fmts": "gbrpf32le"}),
+        Filter("zscale", {"primaries": "bt709"}),
+        Filter("tonemap", {"tonemap": "hable", "desat": 0}),
+        Filter("zscale", {"transfer": "bt709", "matrix": "bt709", "range": "tv", "dither": "none"}),
+        Filter("format", {"pix_fmts": "yuv420p"}),
+        # Left in place, these would be written into the renditions, which are not HDR any more.
+        Filter("sidedata", {"mode": "delete", "type": "MASTERING_DISPLAY_METADATA"}),
+        Filter("sidedata", {"mode": "delete", "type": "CONTENT_LIGHT_LEVEL"}),
+    )

@@ -1,0 +1,248 @@
+"""FFmpeg commands as values. Pure; the one home of `ffmpeg-python`, which builds the filter graphs.
+
+Timeline. Source timestamps are kept (`-copyts`), moved so that the chunk's first grid frame is at 0, and put on the grid by
+`fps`, which shows at each grid instant the latest source picture (times rounded to the nearest frame). All of that is integer
+arithmetic in ticks of the grid relative to the plan's origin, so a chunk that starts decoding at a keyframe shows exactly the
+pictures that a decode of the whole source would (tests/media/test_encode_seek.py compares them). `trim` then keeps frames
+[0, n) and fills nothing: pictures missing at the start, or at the end beyond what the plan lets `tpad` repeat, are missing in the
+output, and `transcode.verify` sees it.
+
+Sameness. Whatever could differ between two runs or two machines is pinned: one encoder thread (see `transcode.table`), x264
+without CPU-specific decisions, the scaler's exact path, fixed level, profile and colour description, no version strings.
+
+Safety. The demuxer is pinned to the container that the probe saw and only the `file` protocol may be opened, so no upload can
+make FFmpeg open anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from kit.process import Command
+from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media.info import MediaInfo, VideoStream
+from media.plan import Chunk, EncodePlan
+from media.rendition import AudioRendition, VideoRendition
+from transcode.colour import BT709, Filter, conversion
+from transcode.plan import chunk_frames, lead_in_keyframe, poster_size, tail_frames
+
+Stream = Any  # ffmpeg-python has no types
+
+INIT_FRAMES = 4
+DECODER_THREADS = 2  # frames are decoded ahead of the encoders; more threads only hold more pictures
+SLOWEST_PIXELS_PER_S = 1_000_000  # a thirtieth of what one core decodes, scales and encodes
+SCALER = "bicubic+accurate_rnd+bitexact"  # the same pixels on every CPU; costs nothing measurable over plain bicubic
+
+# Bytes that do not depend on the day or the build: no tags of the source, no version strings.
+_PLAIN = {"map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact"}
+
+# Each fragment is one group of pictures and says where it is by itself; the header comes first and describes no sample. Negative
+# composition offsets instead of an edit list: presentation begins at 0 for every reader (encoding rules, CMAF "cmf2" style).
+_VIDEO_FRAGMENTS = "+frag_keyframe+empty_moov+default_base_moof+cmaf+negative_cts_offsets+skip_trailer"
+_AUDIO_FRAGMENTS = "+empty_moov+default_base_moof+cmaf+skip_trailer"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A plan, its source, and the folder and the FFmpeg program to work with."""
+
+    plan: EncodePlan
+    info: MediaInfo
+    source: Path
+    out_dir: Path
+    program: str
+
+    @property
+    def video(self) -> VideoStream:
+        if self.info.video is None:
+            raise ValueError("the source has no video")
+        return self.info.video
+
+
+def encode_command(work: Work, chunk: Chunk, group: Sequence[str], *, linear: bool = False) -> Command:
+    """Decode the source of one chunk once, and encode the rungs of `group`, each to `out_dir`/<rung>.mp4.
+
+    `linear` decodes from the start of the file instead of seeking: slow, but right even where the source's index is wrong.
+    """
+    plan, video = work.plan, work.video
+    rungs = [plan.rendition(name) for name in group]
+    first, end = chunk_frames(plan, chunk)
+    keyframe = None if linear else lead_in_keyframe(plan, video, first)
+    pictures = _source(work, video.index, keyframe, threads=DECODER_THREADS)
+    pictures = _on_grid(pictures, plan, video, first, end, from_start=keyframe is None)
+    outputs = [_rung_output(picture, rung, plan, work.out_dir) for picture, rung in zip(_scaled(pictures, rungs), rungs, strict=True)]
+    start = plan.origin if keyframe is None else keyframe
+    decoded_frames = end - (start - plan.origin) * plan.grid.frame_rate
+    pixels = sum(rung.width * rung.height for rung in rungs) * (end - first) + video.coded_width * video.coded_height * decoded_frames
+    return _command(outputs, work.program, timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S)
+
+
+def init_command(plan: EncodePlan, out_dir: Path, program: str) -> Command:
+    """A few grey frames and a moment of silence through the encoders of every rendition, each to `out_dir`/<name>.mp4.
+
+    Nothing in the headers depends on content, so these are the init segments of the real thing (`transcode.verify` compares).
+    """
+    outputs = []
+    for rung in plan.video:
+        grey = _generated(f"color=gray:size={rung.width}x{rung.height}:rate={rung.frame_rate}")
+        grey = _chain(grey.filter("trim", end_frame=INIT_FRAMES).filter("format", "yuv420p").filter("setsar", 1), (BT709,))
+        outputs.append(_rung_output(grey, rung, plan, out_dir))
+    if plan.audio is not None:
+        silence = _generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl=stereo").filter("atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES)
+        outputs.append(_audio_output(silence, plan.audio, out_dir))
+    return _command(outputs, program, timeout_s=120)
+
+
+def audio_command(work: Work) -> Command:
+    """The whole track in one encoder run, to `out_dir`/<name>.mp4: `grid.audio_frames` AAC frames behind one of priming.
+
+    Gaps become silence, and the track is begun and ended with the video, so that sample n is heard n / 48,000 s into the title.
+    """
+    plan, rendition = work.plan, work.plan.audio
+    if rendition is None:
+        raise ValueError("the plan has no audio")
+    stream = next(item for item in work.info.audio if item.index == rendition.source_index)
+    samples = plan.grid.audio_frames * AAC_FRAME_SAMPLES
+    sound = _source(work, stream.index, None, threads=1)
+    sound = sound.filter("asettb", f"1/{AUDIO_RATE_HZ}").filter("asetpts", f"PTS-({round(plan.origin * AUDIO_RATE_HZ)})")
+    if stream.channels == 1:
+        sound = sound.filter("pan", "stereo|c0=c0|c1=c0")  # at full level on both sides; the resampler's own mix is 3 dB lower
+    # Gaps are filled and overlaps dropped from 20 ms on; at swresample's own 100 ms, lips would be seen to be out of step.
+    sound = sound.filter("aresample", AUDIO_RATE_HZ, **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
+    sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
+    sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+    return _command([_audio_output(sound, rendition, work.out_dir)], work.program, timeout_s=300 + float(work.info.duration))
+
+
+def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
+    """The picture at each of `times` (source time, keyframes), to `out_dir`/poster-<n>.jpg. JPEG is BT.601 in full range (JFIF)."""
+    video = work.video
+    width, height = poster_size(work.plan)
+    outputs = []
+    for index, time in enumerate(times):
+        picture = _source(work, video.index, time, threads=1, more={"skip_frame": "nokey"})
+        picture = _chain(picture.filter("trim", end_frame=1), conversion(video))
+        picture = picture.filter("scale", width, height, flags=SCALER, out_color_matrix="bt601", out_range="pc")
+        picture = picture.filter("setsar", 1).filter("format", "yuv420p")
+        target = _file(work.out_dir / f"poster-{index}.jpg")
+        still = {"c:v": "mjpeg", "q:v": 3, "color_range": "pc", "fps_mode": "passthrough", "update": 1}
+        outputs.append(ffmpeg.output(picture, target, f="image2", **still, **_PLAIN, **{"flags:v": "+bitexact"}))
+    return _command(outputs, work.program, timeout_s=120 + 20 * len(times))
+
+
+def _file(path: Path) -> str:
+    """A path that FFmpeg cannot take for a protocol or an option."""
+    return f"file:{path}"
+
+
+def _source(work: Work, index: int, keyframe: Fraction | None, *, threads: int, more: Mapping[str, str] | None = None) -> Stream:
+    """Stream `index` of the upload, decoded from `keyframe` or from the file's start."""
+    options: dict[str, str | int | None] = {"protocol_whitelist": "file", "format_whitelist": work.info.container, "threads": threads}
+    if keyframe is not None:
+        # By absolute time, to the keyframe itself. What comes before the chunk is dropped on the grid, and not by FFmpeg's own
+        # "accurate seek", which rounds in its own way.
+        options |= {"ss": f"{float(keyframe):.6f}", "seek_timestamp": 1, "noaccurate_seek": None}
+    return ffmpeg.input(_file(work.source), **options, **(more or {}))[str(index)]
+
+
+def _generated(graph: str) -> Stream:
+    return ffmpeg.input(graph, f="lavfi")
+
+
+def _chain(stream: Stream, filters: Sequence[Filter]) -> Stream:
+    for item in filters:
+        stream = stream.filter(item.name, **item.options)
+    return stream
+
+
+def _on_grid(pictures: Stream, plan: EncodePlan, video: VideoStream, first: int, end: int, *, from_start: bool) -> Stream:
+    """Exactly the grid frames [first, end), numbered from 0, in BT.709 or labelled with what they are."""
+    grid = plan.grid
+    if video.interlaced:
+        pictures = pictures.filter("bwdif", mode=_field_mode(video), deint="all")
+    shift = round(plan.origin * grid.timescale) + first * grid.frame_ticks
+    pictures = pictures.filter("settb", f"1/{grid.timescale}").filter("setpts", f"PTS-({shift})")
+    # Only where decoding began at the start of the file may the first picture stand for times before it.
+    fill = {"start_time": 0} if from_start and first == 0 else {}
+    pictures = pictures.filter("fps", str(grid.frame_rate), round="near", **fill)
+    if end == grid.frames:
+        pictures = pictures.filter("tpad", stop_mode="clone", stop=tail_frames(plan, video))
+    pictures = pictures.filter("trim", start_pts=0, end_pts=end - first)
+    return _chain(pictures, conversion(video))
+
+
+def _field_mode(video: VideoStream) -> str:
+    """One picture for each field when the grid wants clearly more pictures than the source has frames, else one for each frame."""
+    frames_per_s = video.packets / max(Fraction(1, 1000), video.end - video.start)
+    return "send_field" if video.frame_rate > frames_per_s * Fraction(3, 2) else "send_frame"
+
+
+def _scaled(pictures: Stream, rungs: Sequence[VideoRendition]) -> list[Stream]:
+    """One stream of finished pictures for each rung."""
+    copies = pictures.filter_multi_output("split", len(rungs)) if len(rungs) > 1 else [pictures]
+    return [_scale(copies[index], rung) for index, rung in enumerate(rungs)]
+
+
+def _scale(pictures: Stream, rung: VideoRendition) -> Stream:
+    """Even size, square pixels (the size already has the display's shape), 8-bit 4:2:0, BT.709."""
+    scaled = pictures.filter("scale", rung.width, rung.height, flags=SCALER, out_color_matrix="bt709", out_range="tv")
+    return _chain(scaled.filter("format", "yuv420p").filter("setsar", 1), (BT709,))
+
+
+def _rung_output(pictures: Stream, rung: VideoRendition, plan: EncodePlan, out_dir: Path) -> Stream:
+    gop = plan.grid.gop_frames
+    x264 = {
+        "stitchable": 1,  # headers that do not depend on rate control, so that one init segment serves all chunks
+        "open-gop": 0,  # every group of pictures can be decoded alone
+        "cpu-independent": 1,  # the same decisions on every CPU
+        "force-cfr": 1,  # rate control by frame count, as timestamps are a constant grid
+    }
+    options: dict[str, str | int | float] = {
+        "c:v": "libx264",
+        "preset": rung.preset,
+        "threads": rung.threads,
+        "profile:v": "high",
+        "level": f"{rung.level_idc // 10}.{rung.level_idc % 10}",  # pinned: x264 would choose it from the rate control
+        "pix_fmt": "yuv420p",
+        "crf": f"{rung.crf:g}",
+        "maxrate": rung.maxrate_bps,
+        "bufsize": rung.bufsize_bits,
+        "g": gop,
+        "keyint_min": gop,
+        "sc_threshold": 0,  # no keyframe off the grid, at scene cuts
+        "x264-params": ":".join(f"{name}={value}" for name, value in x264.items()),
+        "a53cc": 0,  # captions hidden in the source's pictures are not announced, so they are not passed on
+        "fps_mode": "passthrough",  # frames are on the grid already: none may be repeated or dropped
+        "video_track_timescale": plan.grid.timescale,
+        "flags:v": "+bitexact",
+        "movflags": _VIDEO_FRAGMENTS,
+    }
+    return ffmpeg.output(pictures, _file(out_dir / f"{rung.name}.mp4"), f="mp4", **options, **_PLAIN)
+
+
+def _audio_output(sound: Stream, rendition: AudioRendition, out_dir: Path) -> Stream:
+    options: dict[str, str | int] = {
+        "c:a": "aac",
+        "b:a": rendition.bitrate_bps,
+        "ar": rendition.sample_rate_hz,
+        "ac": rendition.channels,
+        "flags:a": "+bitexact",
+        "use_editlist": 0,  # the priming frame is cut off instead (`transcode.cut`)
+        "frag_duration": 10_000_000,  # microseconds; only how much FFmpeg holds before it writes
+        "movflags": _AUDIO_FRAGMENTS,
+    }
+    return ffmpeg.output(sound, _file(out_dir / f"{rendition.name}.mp4"), f="mp4", **options, **_PLAIN)
+
+
+def _command(outputs: Sequence[Stream], program: str, timeout_s: float) -> Command:
+    """One FFmpeg run. Figures of its progress on stdout, complaints on stderr."""
+    head = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-stats_period", "0.5"]
+    head += ["-copyts", "-reinit_filter", "0", "-filter_complex_threads", "1", "-y"]
+    merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
+    return Command(tuple(ffmpeg.compile(merged, cmd=head)), timeout_s=round(timeout_s))

@@ -1,0 +1,170 @@
+"""From what a source is to the plan of its encode. Pure.
+
+Everything is decided here, before the first frame is encoded: the frame grid, where presentation time 0 lies, the rungs, the
+chunks and which process makes which rung. The digest covers all of it, so equal plans mean equal bytes.
+
+Presentation time 0 is the first video frame, or the start of the audio when that comes clearly earlier (the first picture is then
+shown from the start). The title ends with its video, or with its audio when that goes on clearly longer (the last picture then stays).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from media.codecs import AAC_LC
+from media.grid import AUDIO_RATE_HZ, SegmentGrid
+from media.ids import PlanDigest
+from media.info import AudioStream, MediaInfo, VideoStream
+from media.plan import Chunk, EncodePlan
+from media.rendition import AudioRendition, VideoRendition
+from transcode import table
+from transcode.ladder import Profile, Size, rungs
+
+PLANNER_VERSION = 1  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
+
+CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is encoder priming, and is cut off
+CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off
+POSTER_WIDTH = 1280
+EARLY_RUNG_FROM_S = 60  # titles shorter than this are decoded once for all rungs: see `_groups`
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What an operator or uploader chooses."""
+
+    chunk_s: float = 24.0
+    profile: Profile = "standard"
+
+
+def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder: str) -> EncodePlan:
+    """The plan. `encoder` names the FFmpeg build. Raises ValueError when `info` has no video (the probe refuses those)."""
+    video = info.video
+    if video is None:
+        raise ValueError("a plan needs a video stream")
+    sound = _main_audio(info)
+    origin = _origin(video, sound)
+    grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, sound) - origin) * video.frame_rate)))
+    ladder = rungs(Size(video.width, video.height), video.frame_rate, options.profile)
+    keyframes = tuple(time - origin for time in video.keyframes)
+    plan = EncodePlan(
+        digest=PlanDigest(""),
+        source_digest=source_digest,
+        encoder=encoder,
+        grid=grid,
+        origin=origin,
+        video=ladder,
+        audio=None if sound is None else _audio_rendition(sound),
+        chunks=tuple(_chunks(grid, options.chunk_s, keyframes)),
+        groups=_groups(ladder, grid),
+    )
+    return _with_digest(plan)
+
+
+def _main_audio(info: MediaInfo) -> AudioStream | None:
+    """The default track, or the first."""
+    return next((stream for stream in info.audio if stream.default), info.audio[0] if info.audio else None)
+
+
+def _origin(video: VideoStream, sound: AudioStream | None) -> Fraction:
+    leads = sound is not None and sound.start < video.start - CLEARLY_EARLIER
+    return sound.start if sound is not None and leads else video.start
+
+
+def _end(video: VideoStream, sound: AudioStream | None) -> Fraction:
+    outlasts = sound is not None and sound.end > video.end + CLEARLY_LONGER
+    return sound.end if sound is not None and outlasts else video.end
+
+
+def _audio_rendition(sound: AudioStream) -> AudioRendition:
+    return AudioRendition(
+        name="audio",
+        source_index=sound.index,
+        channels=2,
+        sample_rate_hz=AUDIO_RATE_HZ,
+        bitrate_bps=table.AUDIO_BITRATE_BPS,
+        codecs=AAC_LC,
+        language=sound.language or "und",
+        label=sound.title or "Audio",
+    )
+
+
+def _groups(ladder: tuple[VideoRendition, ...], grid: SegmentGrid) -> tuple[tuple[str, ...], ...]:
+    """The lowest rung alone and first, so that a long title plays early, then all others from one decode.
+
+    The second decode costs about 6 % of the CPU of the whole ladder (`make bench-transcode` measures it). A short title is
+    done so soon that it is not worth it.
+    """
+    names = tuple(rung.name for rung in ladder)
+    if len(names) == 1 or grid.duration < EARLY_RUNG_FROM_S:
+        return (names,)
+    return names[:1], names[1:]
+
+
+def _chunks(grid: SegmentGrid, chunk_s: float, keyframes: tuple[Fraction, ...]) -> Iterator[Chunk]:
+    """The first chunk is one segment, so that something can be watched soon; the others last about `chunk_s`.
+
+    A chunk may be a quarter longer or shorter than asked for, to begin where little has to be decoded first: every process
+    decodes from the source keyframe before its first frame. What would be left behind the last chunk joins it.
+    """
+    wanted = max(1, round(chunk_s / float(grid.segment_frames / grid.frame_rate)))
+    first, index, slack = 0, 0, wanted // 4
+    while first < grid.segment_count:
+        left = grid.segment_count - first
+        if first == 0:
+            length = 1
+        elif left <= wanted + wanted // 2:
+            length = left
+        else:
+            lengths = sorted(range(wanted - slack, wanted + slack + 1), key=lambda length: abs(length - wanted))
+            length = min(lengths, key=lambda length: _lead_in(grid, first + length, keyframes))
+        yield Chunk(index, first, first + length)
+        first, index = first + length, index + 1
+
+
+def _lead_in(grid: SegmentGrid, segment: int, keyframes: tuple[Fraction, ...]) -> Fraction:
+    """Seconds that must be decoded before the first frame of `segment`."""
+    start = grid.segment_bounds(segment)[0] / grid.frame_rate
+    return start - max((time for time in keyframes if time <= start), default=Fraction(0))
+
+
+def chunk_frames(plan: EncodePlan, chunk: Chunk) -> tuple[int, int]:
+    """The first grid frame of the chunk, and one past its last."""
+    return plan.grid.segment_bounds(chunk.first_segment)[0], plan.grid.segment_bounds(chunk.end_segment - 1)[1]
+
+
+def lead_in_keyframe(plan: EncodePlan, video: VideoStream, frame: int) -> Fraction | None:
+    """The source time at which decoding must begin to show grid frame `frame`; None for the start of the file."""
+    if frame == 0:
+        return None
+    # A deinterlacer looks at the pictures around each one, so it needs some that are not shown.
+    margin = 4 if video.interlaced else 0
+    start = plan.origin + (frame - margin) / plan.grid.frame_rate
+    return max((time for time in video.keyframes if time <= start), default=None)
+
+
+def poster_size(plan: EncodePlan) -> tuple[int, int]:
+    """Width and height of the poster: the top rung's shape, at most 1280 wide and even."""
+    top = plan.video[-1]
+    width = min(POSTER_WIDTH, top.width)
+    return width, max(2, 2 * round(Fraction(top.height * width, top.width) / 2))
+
+
+def tail_frames(plan: EncodePlan, video: VideoStream) -> int:
+    """How many grid frames at the end may repeat the last picture: those past the end of the video, and half a second in
+    which containers are wrong about their own length. A source that ends earlier than that is damaged, and must be noticed.
+    """
+    rate = plan.grid.frame_rate
+    shown = int((video.end - plan.origin) * rate)
+    return max(0, plan.grid.frames - shown) + max(1, int(rate / 2))
+
+
+def _with_digest(plan: EncodePlan) -> EncodePlan:
+    facts: dict[str, Any] = {"planner": PLANNER_VERSION} | {key: value for key, value in asdict(plan).items() if key != "digest"}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return replace(plan, digest=PlanDigest(digest))
