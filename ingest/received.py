@@ -1,0 +1,25 @@
+"""The one place where a source object becomes work: every way in (tus, PUT, import, drop) ends here."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+import catalog.store
+from catalog.asset import Asset, AssetStatus
+from kit import job_store
+from kit.jobs import NewJob
+from media.ids import AssetId
+
+PROBE = "ingest.probe"
+
+
+def received(conn: Connection, asset_id: AssetId, source_key: str, size_bytes: int) -> Asset:
+    """Note that the whole source lies at `source_key`, and queue its probe, in the caller's transaction.
+
+    Doing it twice is harmless. For an asset that was deleted meanwhile nothing is queued, and the deleted asset is returned:
+    the caller then owns an object that nobody wants. Raises NotFound and catalog.asset.WrongStatus.
+    """
+    asset = catalog.store.mark_received(conn, asset_id, source_key=source_key, size_bytes=size_bytes)
+    if asset.status is not AssetStatus.DELETED:
+        job_store.enqueue(conn, NewJob(PROBE, asset_id, asset_id))
+    return asset
