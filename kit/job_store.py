@@ -1,0 +1,309 @@
+"""Jobs in PostgreSQL: the only SQL about them.
+
+Every change goes through `kit.jobs.advance` under a row lock and with the database's clock, so the table in `kit.jobs` is the
+whole truth and the clocks of workers do not matter. Functions take part in the caller's transaction.
+
+A doorbell for every new job is a row of `outbox`, written in the same transaction and sent to the broker later
+(`worker.outbox`): a job without a bell, or a bell without a job, cannot be committed. Bells may be lost or doubled.
+
+Locks are always taken in the order asset, job (see `kit.step.Flow.lock`); functions here lock jobs only, lowest id first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    Row,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+
+from kit.db import Json, Timestamp, metadata
+from kit.errors import HeadwaterError
+from kit.ids import sortable
+from kit.jobs import (
+    UNFINISHED,
+    Cancelled,
+    Claimed,
+    Event,
+    Failed,
+    Heartbeat,
+    Job,
+    LeaseExpired,
+    NewJob,
+    Refused,
+    Released,
+    State,
+    Succeeded,
+    advance,
+)
+from kit.metrics import JobFigures
+
+CHANNEL = "headwater_outbox"
+LEASE_S = 45.0
+RING_AGAIN_AFTER_S = 15.0
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("asset_id", Text, nullable=False),
+    Column("args", Json, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", Text),
+    Column("lease_until", Timestamp),
+    Column("not_before", Timestamp, nullable=False, server_default=text("clock_timestamp()")),
+    Column("progress", Float, nullable=False),
+    Column("stats", Json, nullable=False),
+    Column("error_code", Text),
+    Column("error_detail", Text),
+    Column("created_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),  # rises within a transaction too
+    Column("finished_at", Timestamp),
+    Column("rung_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),  # when the last doorbell was written
+    UniqueConstraint("kind", "subject"),
+)
+Index("ix_jobs_ready", jobs.c.priority.desc(), jobs.c.created_at, postgresql_where=text("state = 'queued'"))
+Index("ix_jobs_leased", jobs.c.lease_until, postgresql_where=text("state = 'running'"))
+Index("ix_jobs_asset_id", jobs.c.asset_id)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("job_id", Text, nullable=False),
+    Column("created_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Job))
+_CHANGING = tuple(name for name in _FIELDS if name not in {"id", "kind", "subject", "asset_id", "args", "priority", "weight", "created_at"})
+_AT_ONCE = 500  # rows in one statement
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bell:
+    """A doorbell that has not been sent yet."""
+
+    id: int
+    job_id: str
+
+
+def _job(row: Row[Any]) -> Job:
+    values = {name: row._mapping[name] for name in _FIELDS}
+    return Job(**{**values, "state": State(values["state"])})
+
+
+# -- making jobs
+
+
+def enqueue(conn: Connection, new: NewJob) -> Job:
+    """The job for this work, made now unless (`kind`, `subject`) is there already, in whatever state."""
+    return enqueue_all(conn, [new])[0]
+
+
+def enqueue_all(conn: Connection, wanted: Sequence[NewJob]) -> tuple[Job, ...]:
+    """The same for many, in order: with equal priority, the first is run first."""
+    found: dict[tuple[str, str], Job] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        found |= _enqueue_some(conn, wanted[start : start + _AT_ONCE])
+    return tuple(found[new.kind, new.subject] for new in wanted)
+
+
+def _enqueue_some(conn: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str, str], Job]:
+    unique = {(new.kind, new.subject): new for new in wanted}
+    rows = [_new_row(new) for new in unique.values()]
+    made = conn.execute(pg_insert(jobs).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject"]).returning(jobs))
+    found = {(job.kind, job.subject): job for job in map(_job, made)}
+    _ring(conn, [job.id for job in found.values()])
+    for kind, subject in unique.keys() - found.keys():
+        found[kind, subject] = _job(conn.execute(select(jobs).where(jobs.c.kind == kind, jobs.c.subject == subject)).one())
+    return found
+
+
+def _new_row(new: NewJob) -> dict[str, Any]:
+    return {
+        **{name: getattr(new, name) for name in ("kind", "subject", "asset_id", "priority", "weight", "max_attempts")},
+        "id": sortable("job"), "args": dict(new.args), "state": State.QUEUED, "attempt": 0, "epoch": 0, "progress": 0.0, "stats": {},
+    }  # fmt: skip
+
+
+def _ring(conn: Connection, job_ids: Sequence[str]) -> None:
+    if job_ids:
+        conn.execute(insert(outbox), [{"job_id": job_id} for job_id in job_ids])
+        conn.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+# -- the life of one job
+
+
+def claim(conn: Connection, owner: str, lease_s: float = LEASE_S, kinds: Iterable[str] | None = None) -> Job | None:
+    """The most urgent job that is due, now owned by `owner`; None when there is none. Never waits for another claimer."""
+    ready = select(jobs, func.clock_timestamp().label("now")).where(
+        jobs.c.state == State.QUEUED, jobs.c.not_before <= func.statement_timestamp()
+    )
+    if kinds is not None:
+        ready = ready.where(jobs.c.kind.in_(list(kinds)))
+    ready = ready.order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1).with_for_update(skip_locked=True)
+    row = conn.execute(ready).one_or_none()
+    return None if row is None else _store(conn, advance(_job(row), Claimed(owner, lease_s), row.now))
+
+
+def heartbeat(conn: Connection, job: Job, progress: float, stats: Mapping[str, Any], lease_s: float = LEASE_S) -> bool:
+    """Renews the lease. False when the job is not the owner's any more (lost or cancelled): stop."""
+    try:
+        _apply(conn, job.id, Heartbeat(job.epoch, lease_s, progress, stats))
+    except Refused:
+        return False
+    return True
+
+
+def finish(conn: Connection, job: Job, stats: Mapping[str, Any]) -> Job:
+    """Succeeded. Raises Refused when the job is not the owner's any more."""
+    return _apply(conn, job.id, Succeeded(job.epoch, stats))
+
+
+def fail(conn: Connection, job: Job, error: HeadwaterError, roll: float, stats: Mapping[str, Any]) -> Job:
+    """Failed: queued again after a back-off, or final, as the state of the returned job says. Raises Refused as `finish` does."""
+    return _apply(conn, job.id, Failed(job.epoch, error.code, error.detail, error.retry, roll, stats))
+
+
+def release(conn: Connection, job: Job) -> Job:
+    """Handed back, due at once. Raises Refused as `finish` does."""
+    released = _apply(conn, job.id, Released(job.epoch))
+    _ring_now(conn, [released.id])
+    return released
+
+
+def expire(conn: Connection, job_id: str) -> Job:
+    """Its owner is lost: queued again with a bell, or failed when no attempt is left. Raises Refused when it lives after all."""
+    expired = _apply(conn, job_id, LeaseExpired())
+    if expired.state is State.QUEUED:
+        _ring_now(conn, [expired.id])
+    return expired
+
+
+def cancel_asset(conn: Connection, asset_id: str) -> int:
+    """Cancels what is unfinished of the asset; a running step notices at its next heartbeat. Returns how many there were."""
+    of_asset = select(jobs.c.id).where(jobs.c.asset_id == asset_id, jobs.c.state.in_(UNFINISHED)).order_by(jobs.c.id)
+    cancelled = 0
+    for job_id in conn.scalars(of_asset.with_for_update()).all():
+        _apply(conn, job_id, Cancelled())
+        cancelled += 1
+    return cancelled
+
+
+def _apply(conn: Connection, job_id: str, event: Event) -> Job:
+    row = conn.execute(select(jobs, func.clock_timestamp().label("now")).where(jobs.c.id == job_id).with_for_update()).one_or_none()
+    if row is None:
+        raise Refused(f"There is no job {job_id}.")
+    # The clock was read before the lock was granted, which may have taken a while; a lease can only be judged too young by it.
+    return _store(conn, advance(_job(row), event, row.now))
+
+
+def _store(conn: Connection, job: Job) -> Job:
+    conn.execute(update(jobs).where(jobs.c.id == job.id).values({name: getattr(job, name) for name in _CHANGING}))
+    return job
+
+
+# -- looking
+
+
+def get(conn: Connection, job_id: str) -> Job | None:
+    row = conn.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def jobs_of_asset(conn: Connection, asset_id: str) -> list[Job]:
+    """All of them, in the order they were made."""
+    return [_job(row) for row in conn.execute(select(jobs).where(jobs.c.asset_id == asset_id).order_by(jobs.c.created_at, jobs.c.id))]
+
+
+def unfinished(conn: Connection, asset_id: str, kinds: Iterable[str] | None = None) -> int:
+    """How many jobs of the asset have not ended yet."""
+    question = select(func.count()).select_from(jobs).where(jobs.c.asset_id == asset_id, jobs.c.state.in_(UNFINISHED))
+    if kinds is not None:
+        question = question.where(jobs.c.kind.in_(list(kinds)))
+    return conn.execute(question).scalar_one()
+
+
+def queue_depth(conn: Connection) -> int:
+    """Jobs waiting or running."""
+    return conn.execute(select(func.count()).select_from(jobs).where(jobs.c.state.in_(UNFINISHED))).scalar_one()
+
+
+def figures(conn: Connection) -> tuple[JobFigures, ...]:
+    """What `kit.metrics.exposition` shows of all jobs."""
+
+    def total(name: str) -> Any:
+        return func.coalesce(func.sum(jobs.c.stats[name].as_float()), 0.0).label(name)
+
+    rows = conn.execute(
+        select(
+            jobs.c.kind, jobs.c.state, func.count().label("jobs"), func.sum(jobs.c.attempt).label("attempts"),
+            total("wall_s"), total("cpu_s"), total("media_s"),
+        ).group_by(jobs.c.kind, jobs.c.state).order_by(jobs.c.kind, jobs.c.state)
+    )  # fmt: skip
+    return tuple(JobFigures(**row._mapping) for row in rows)
+
+
+# -- what the sweeper looks after
+
+
+def expired(conn: Connection, limit: int = 100) -> list[Job]:
+    """Running jobs whose lease has run out, not locked: `expire` judges each again."""
+    late = select(jobs).where(jobs.c.state == State.RUNNING, jobs.c.lease_until < func.statement_timestamp())
+    return [_job(row) for row in conn.execute(late.order_by(jobs.c.lease_until).limit(limit))]
+
+
+def ring_again(conn: Connection, older_s: float = RING_AGAIN_AFTER_S) -> int:
+    """A new bell for every job that is due and whose last bell is older than `older_s`. Returns how many."""
+    due = select(jobs.c.id).where(
+        jobs.c.state == State.QUEUED,
+        jobs.c.not_before <= func.statement_timestamp(),
+        jobs.c.rung_at < func.statement_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, bindparam("older_s", older_s, Float)),
+    )
+    forgotten = conn.scalars(due.order_by(jobs.c.id).with_for_update(skip_locked=True)).all()
+    _ring_now(conn, forgotten)
+    return len(forgotten)
+
+
+def _ring_now(conn: Connection, job_ids: Sequence[str]) -> None:
+    if job_ids:
+        conn.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(rung_at=func.clock_timestamp()))
+        _ring(conn, job_ids)
+
+
+def take_bells(conn: Connection, limit: int = 100) -> list[Bell]:
+    """The oldest unsent bells, locked until the transaction ends, so that two relays never send the same one at once."""
+    oldest = select(outbox.c.id, outbox.c.job_id).order_by(outbox.c.id).limit(limit).with_for_update(skip_locked=True)
+    return [Bell(row.id, row.job_id) for row in conn.execute(oldest)]
+
+
+def forget_bells(conn: Connection, bells: Sequence[Bell]) -> None:
+    """They were sent."""
+    conn.execute(delete(outbox).where(outbox.c.id.in_([bell.id for bell in bells])))
