@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, cast, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, cast, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -29,10 +29,11 @@ from catalog.asset import (
 )
 from catalog.codec import info_from_json, info_to_json
 from catalog.plan_store import drop_unused_plans, load_init, load_plan, load_renditions, load_segments, save_plan, save_segments
+from catalog.progress import JobTally
 from catalog.tables import assets, playback_ids, presentations
 from kit import ids, job_store
 from kit.errors import Forbidden, NotFound
-from kit.jobs import NewJob
+from kit.jobs import NewJob, State
 from media.ids import AssetId, PlaybackId
 from media.info import MediaInfo
 
@@ -40,7 +41,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
     "AssetFilter", "Page", "advance", "asset_of_playback", "changed_assets", "check_version", "create_asset", "current_presentation",
     "delete_asset", "get_asset", "list_assets", "load_init", "load_plan", "load_renditions", "load_segments", "lock_asset",
     "mark_errored", "mark_received", "playbacks_of", "publish", "purge_rows", "resolve_playback", "save_plan", "save_segments",
-    "set_source_info", "slim_assets", "update_details",
+    "set_source_info", "slim_assets", "tallies", "update_details",
 ]  # fmt: skip
 
 PURGE = "catalog.purge"
@@ -157,6 +158,21 @@ def changed_assets(conn: Connection, within_s: float) -> tuple[str, ...]:
     recent = assets.c.updated_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, within_s)
     query = select(assets.c.id).where(or_(recent, assets.c.status == str(AssetStatus.PROCESSING)))
     return tuple(conn.execute(query).scalars())
+
+
+def tallies(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tuple[JobTally, ...]]:
+    """The jobs of several assets, summed up as `catalog.progress.tally` does, by asset id."""
+    jobs = job_store.jobs
+    running = jobs.c.state == str(State.RUNNING)
+    fps = case((running, func.coalesce(jobs.c.stats["fps"].as_float(), 0.0)), else_=0.0)
+    progress = case((jobs.c.state == str(State.SUCCEEDED), 1.0), else_=jobs.c.progress)
+    alike = (jobs.c.asset_id, jobs.c.kind, jobs.c.args["renditions"], jobs.c.state)
+    sums = (func.sum(jobs.c.weight), func.sum(jobs.c.weight * progress), func.sum(fps), func.min(jobs.c.created_at))
+    query = select(*alike, *sums).where(jobs.c.asset_id.in_(list(asset_ids))).group_by(*alike)
+    found: dict[str, tuple[JobTally, ...]] = dict.fromkeys(asset_ids, ())
+    for asset_id, kind, renditions, state, weight, done, speed, since in conn.execute(query):
+        found[asset_id] += (JobTally(kind, tuple(renditions or ()), State(state), weight, done, speed, since),)
+    return found
 
 
 def _write(conn: Connection, asset_id: str, values: Mapping[str, Any]) -> Asset:

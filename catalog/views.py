@@ -1,0 +1,50 @@
+"""An asset with everything that the API shows of it, read in a handful of queries however many assets are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from catalog import store
+from catalog.asset import Asset, Playback
+from catalog.plan_store import RenditionRow
+from catalog.progress import AssetProgress, JobTally, RenditionProgress, asset_progress, rendition_progress
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionView:
+    row: RenditionRow
+    progress: RenditionProgress
+
+
+@dataclass(frozen=True, slots=True)
+class AssetView:
+    """`asset` may lack the key frame times of its source."""
+
+    asset: Asset
+    progress: AssetProgress
+    renditions: tuple[RenditionView, ...]
+    playbacks: tuple[Playback, ...]
+
+
+def compose(
+    asset: Asset, rows: Sequence[RenditionRow], playbacks: tuple[Playback, ...], tallies: Sequence[JobTally], now: datetime
+) -> AssetView:
+    """The view of one asset from what was read. Pure."""
+    renditions = tuple(RenditionView(row, rendition_progress(row.name, row.kind, asset.status, tallies)) for row in rows)
+    return AssetView(asset, asset_progress(asset.status, tallies, now), renditions, playbacks)
+
+
+def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[AssetView, ...]:
+    """The views of `assets`, in their order."""
+    asset_ids = [asset.id for asset in assets]
+    rows = store.load_renditions(conn, [asset.plan_digest for asset in assets if asset.plan_digest is not None])
+    playbacks = store.playbacks_of(conn, asset_ids)
+    tallies = store.tallies(conn, asset_ids)
+    return tuple(
+        compose(asset, rows.get(asset.plan_digest, ()) if asset.plan_digest else (), playbacks[asset.id], tallies[asset.id], now)
+        for asset in assets
+    )

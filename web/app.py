@@ -1,0 +1,72 @@
+"""Builds the HTTP application from a world. Decides nothing itself: it says which rooms answer where, and in which layers.
+
+From the outside in: the envelope (request ids, headers, unexpected errors), idempotency, the gate before the studio's pages,
+and the routes. It starts nothing; the event feed begins with its first listener.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import JSONResponse
+from starlette.middleware import Middleware
+
+from accounts import api as keys_api
+from ingest import api as ingest_api
+from kit.world import World
+from origin import api as origin_api
+from web import assets_api, events_api, health, openapi, problems, problems_api
+from web.envelope import Envelope
+from web.feed import Feed
+from web.idempotency import Idempotency
+from web.parameters import refuse_unknown
+from web.session import PageGate, Sessions
+
+_DESCRIPTION = "Upload video, get an address that plays everywhere. Errors are RFC 9457 problem documents; see /v1/problems."
+
+
+def _api(world: World, sessions: Sessions, feed: Feed) -> APIRouter:
+    """Everything below /v1. The order matters: /v1/assets/events before /v1/assets/{asset_id}."""
+    authenticate = sessions.dependency()
+    api = APIRouter(dependencies=[Depends(refuse_unknown)])
+    api.include_router(events_api.router(world, feed, authenticate))
+    api.include_router(assets_api.router(world, authenticate))
+    api.include_router(ingest_api.router(world, authenticate))
+    api.include_router(keys_api.router(world, authenticate))
+    api.include_router(problems_api.router())
+    return api
+
+
+def create_app(world: World) -> FastAPI:
+    """The application. `app.state.sessions` and `app.state.feed` are for the pages and for whoever stops the process."""
+    sessions, feed = Sessions(world), Feed(world)
+    app = FastAPI(
+        title="Headwater",
+        version="1",
+        description=_DESCRIPTION,
+        servers=[{"url": world.settings.public_url}],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Envelope, settings=world.settings),
+            Middleware(Idempotency, world=world, identify=sessions.identify),
+            Middleware(PageGate, sessions=sessions),
+        ],
+    )
+    app.state.sessions, app.state.feed = sessions, feed
+    app.include_router(_api(world, sessions, feed))
+    app.include_router(origin_api.router(world), prefix="/v")
+    app.include_router(health.router(world))
+
+    @app.get("/v1/openapi.json", include_in_schema=False)
+    async def document() -> JSONResponse:
+        return JSONResponse(openapi.describe(app))
+
+    if importlib.util.find_spec("web.pages") is not None:
+        app.include_router(importlib.import_module("web.pages").router(world, sessions))
+    problems.install(app, world.settings.public_url.rstrip("/"))
+    return app

@@ -1,0 +1,123 @@
+"""/healthz, /readyz and /metrics: for the people and programs that keep the service running. No key is needed.
+
+/healthz says that this process answers, and asks nobody else: a supervisor that restarts on it must not restart the API
+because the database is away. /readyz asks every dependency, at the same time and with a limit, and names the ones that do
+not answer; it says nothing that a stranger should not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio.to_thread
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from catalog.tables import assets
+from kit import job_store, metrics
+from kit.errors import HeadwaterError, NotFound
+from kit.log import logger
+from kit.world import World
+from web.broker_ping import ping
+
+LIMIT_S = 3.0
+
+_log = logger(__name__)
+
+
+class Alive(BaseModel):
+    status: str
+
+
+class Check(BaseModel):
+    ok: bool
+    ms: float
+    detail: str | None = None
+
+
+class Readiness(BaseModel):
+    status: str
+    checks: dict[str, Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to one dependency: `ask` blocks, and raises when the answer is no."""
+
+    ask: Callable[[], None]
+    remedy: str
+
+
+def probes(world: World) -> Mapping[str, Probe]:
+    """One for each dependency."""
+
+    def database() -> None:
+        with world.db.connect() as conn:
+            conn.execute(select(assets.c.id).limit(1))
+
+    def storage() -> None:
+        try:
+            world.storage.stat("health/nothing-is-ever-stored-here")
+        except NotFound:
+            return
+
+    def broker() -> None:
+        ping(world.settings.broker_url, LIMIT_S)
+
+    def scratch() -> None:
+        world.settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+        mark = world.settings.scratch_dir / ".writable"
+        mark.write_bytes(b"")
+        mark.unlink(missing_ok=True)
+
+    return {
+        "database": Probe(database, "PostgreSQL does not answer, or has no tables: run “headwater migrate”."),
+        "storage": Probe(storage, "The object store does not answer, or refuses our keys."),
+        "broker": Probe(broker, "The broker does not answer."),
+        "scratch": Probe(scratch, "The scratch folder cannot be written to."),
+    }
+
+
+async def _check(name: str, probe: Probe) -> Check:
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await anyio.to_thread.run_sync(probe.ask, abandon_on_cancel=True)
+        ok, detail = True, None
+    except Exception as error:  # noqa: BLE001 - whatever a dependency throws, the answer is "not ready"
+        said = error.detail if isinstance(error, HeadwaterError) else type(error).__name__
+        _log.warning("not ready", dependency=name, reason=said)
+        ok, detail = False, probe.remedy
+    return Check(ok=ok, ms=round(1000 * (time.monotonic() - begun), 1), detail=detail)
+
+
+def router(world: World) -> APIRouter:
+    api = APIRouter(tags=["operation"])
+    asked = probes(world)
+
+    @api.get("/healthz")
+    async def healthz() -> Alive:
+        """This process answers."""
+        return Alive(status="ok")
+
+    @api.get("/readyz", responses={503: {"model": Readiness, "description": "At least one dependency does not answer."}})
+    async def readyz(response: Response) -> Readiness:
+        """Every dependency answers."""
+        found = await asyncio.gather(*(_check(name, probe) for name, probe in asked.items()))
+        checks = dict(zip(asked, found, strict=True))
+        ready = all(check.ok for check in found)
+        response.status_code = 200 if ready else 503
+        return Readiness(status="ready" if ready else "not ready", checks=checks)
+
+    @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+    def figures() -> Response:
+        """Prometheus text. Raises Unavailable when the database does not answer."""
+        with world.db.connect() as conn:
+            body = metrics.exposition(job_store.figures(conn))
+        return Response(body, media_type=metrics.CONTENT_TYPE)
+
+    return api

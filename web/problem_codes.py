@@ -1,0 +1,48 @@
+"""The codes of all problems that an HTTP reply can carry, with a title and what to do about it. Served at /v1/problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    status: int
+    title: str
+    remedy: str
+
+
+PROBLEMS: Mapping[str, ProblemKind] = {
+    "bad_request": ProblemKind(400, "Bad request", "Change the request as the detail says."),
+    "malformed_json": ProblemKind(400, "Malformed JSON", "Send a body that is valid JSON, in UTF-8."),
+    "bad_cursor": ProblemKind(400, "Not a cursor", "Use a next_cursor exactly as the list returned it, or start from the first page."),
+    "bad_if_match": ProblemKind(400, "Not an entity tag", "Send If-Match with the ETag exactly as it was returned."),
+    "bad_idempotency_key": ProblemKind(400, "Not an idempotency key", "Send 1 to 255 visible ASCII characters, and no upload bytes."),
+    "unauthorized": ProblemKind(401, "Not signed in", "Send an API key as “Authorization: Bearer hw_…”."),
+    "invalid_key": ProblemKind(401, "Unknown API key", "Use a key that exists and was not revoked."),
+    "forbidden": ProblemKind(403, "Not allowed", "Use a key that may do this."),
+    "cross_origin": ProblemKind(403, "Request from another site", "Use an API key instead of a browser session, or this site's own pages."),
+    "wrong_host": ProblemKind(403, "Wrong host name", "Open the studio under 127.0.0.1 or localhost."),
+    "signature_required": ProblemKind(403, "Signed address needed", "Use a signed playback address."),
+    "not_found": ProblemKind(404, "Not found", "Check the id."),
+    "no_route": ProblemKind(404, "No such address", "Check the path against /v1/openapi.json."),
+    "asset_not_found": ProblemKind(404, "No such asset", "Check the id; the asset may have been deleted."),
+    "playback_not_found": ProblemKind(404, "No such video", "Check the playback id; the video may have been deleted."),
+    "not_playable": ProblemKind(404, "Not playable yet", "Wait until the asset says “playable”: true."),
+    "method_not_allowed": ProblemKind(405, "Method not allowed", "Use one of the methods that the Allow header lists."),
+    "conflict": ProblemKind(409, "Conflict", "Read the resource again, then decide."),
+    "wrong_status": ProblemKind(409, "Wrong status", "The asset has moved on; read it again."),
+    "idempotency_running": ProblemKind(409, "Still running", "The first request with this key has not finished; repeat in a moment."),
+    "secret_shown_once": ProblemKind(409, "Secret already shown", "The key was created; its secret cannot be shown again. Create another."),
+    "gone": ProblemKind(410, "Gone", "It existed, and is no more."),
+    "precondition_failed": ProblemKind(412, "Changed meanwhile", "Read the asset again, then decide whether your change still applies."),
+    "body_too_large": ProblemKind(413, "Body too large", "Send a smaller body; video belongs to an upload address."),
+    "too_large": ProblemKind(413, "Too large", "The limit is a setting of this installation (HEADWATER_MAX_UPLOAD_BYTES)."),
+    "unsupported_media_type": ProblemKind(415, "Unsupported content type", "Send the content type that the route documents."),
+    "validation_failed": ProblemKind(422, "Invalid input", "Each entry of errors says what is wrong and where."),
+    "idempotency_mismatch": ProblemKind(422, "Another request under the same key", "Use a new Idempotency-Key for a new request."),
+    "http_error": ProblemKind(400, "Refused", "The detail says why."),
+    "internal": ProblemKind(500, "Internal error", "Report the request id; the log has the rest."),
+    "unavailable": ProblemKind(503, "Temporarily unavailable", "Repeat the request after the seconds that Retry-After names."),
+}

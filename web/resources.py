@@ -1,0 +1,241 @@
+"""The JSON of the public contract, as types: what replies contain and what bodies may contain. Unknown fields are refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from catalog.asset import Asset, AssetStatus, PlaybackPolicy, Profile
+from catalog.views import AssetView, RenditionView
+from media.info import Hdr, MediaInfo
+
+ASSET_EXAMPLE: dict[str, Any] = {
+    "id": "ast_01m3g6p8dwn4x7k2v9q5c8r1ht",
+    "title": "Big Buck Bunny",
+    "description": "",
+    "tags": ["animation"],
+    "external_id": None,
+    "metadata": {},
+    "status": "processing",
+    "playable": True,
+    "progress": 0.42,
+    "eta_s": 31.0,
+    "error": None,
+    "source": {
+        "container": "mov,mp4,m4a,3gp,3g2,mj2",
+        "duration_s": 30.0,
+        "width": 1920,
+        "height": 1080,
+        "frame_rate": "24/1",
+        "video_codec": "h264",
+        "audio_tracks": 1,
+        "size_bytes": 4139823,
+        "hdr": "sdr",
+    },
+    "renditions": [
+        {
+            "name": "1080p",
+            "kind": "video",
+            "codec": "avc1.640028",
+            "width": 1920,
+            "height": 1080,
+            "frame_rate": "24/1",
+            "bitrate_bps": None,
+            "peak_bps": None,
+            "status": "encoding",
+            "progress": 0.4,
+            "fps": 51.2,
+        }
+    ],
+    "tracks": [],
+    "playback_ids": [{"id": "7h2kq9vw3m1x5tz8c4pd", "policy": "public"}],
+    "created_at": "2026-11-22T14:00:00Z",
+    "updated_at": "2026-11-22T14:00:41Z",
+    "timings": {"received_at": "2026-11-22T14:00:02Z", "playable_at": "2026-11-22T14:00:20Z", "ready_at": None},
+}
+
+
+def _no_zero(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("a zero byte is not allowed in text")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_no_zero)]
+Title = Annotated[Text, StringConstraints(max_length=300)]
+Description = Annotated[Text, StringConstraints(max_length=10_000)]
+Tag = Annotated[Text, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+Tags = Annotated[list[Tag], Field(max_length=50)]
+ExternalId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Metadata = Annotated[
+    dict[Annotated[Text, StringConstraints(min_length=1, max_length=100)], Annotated[Text, StringConstraints(max_length=1000)]],
+    Field(max_length=50),
+]
+
+
+class AssetError(BaseModel):
+    code: str
+    detail: str
+
+
+class Source(BaseModel):
+    """The accepted source; sizes are as displayed."""
+
+    container: str
+    duration_s: float
+    width: int | None
+    height: int | None
+    frame_rate: str | None
+    video_codec: str | None
+    audio_tracks: int
+    size_bytes: int
+    hdr: Hdr | None
+
+
+class Rendition(BaseModel):
+    """One stream of the presentation. Bit rates are null until all of its segments have been measured."""
+
+    name: str
+    kind: Literal["video", "audio"]
+    codec: str
+    width: int | None
+    height: int | None
+    frame_rate: str | None
+    bitrate_bps: int | None
+    peak_bps: int | None
+    status: Literal["waiting", "encoding", "ready", "failed"]
+    progress: float
+    fps: float | None
+
+
+class PlaybackId(BaseModel):
+    id: str
+    policy: PlaybackPolicy
+
+
+class Timings(BaseModel):
+    received_at: datetime | None
+    playable_at: datetime | None
+    ready_at: datetime | None
+
+
+class AssetResource(BaseModel):
+    """One video title."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ASSET_EXAMPLE]})
+
+    id: str
+    title: str
+    description: str
+    tags: list[str]
+    external_id: str | None
+    metadata: dict[str, str]
+    status: AssetStatus
+    playable: bool
+    progress: float
+    eta_s: float | None
+    error: AssetError | None
+    source: Source | None
+    renditions: list[Rendition]
+    tracks: list[dict[str, Any]] = Field(description="Captions and further audio tracks; empty in this version.")
+    playback_ids: list[PlaybackId]
+    created_at: datetime
+    updated_at: datetime
+    timings: Timings
+
+
+class AssetList(BaseModel):
+    data: list[AssetResource]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class NewImport(BaseModel):
+    """An asset whose source is fetched from an address."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"input_url": "https://example.com/film.mp4", "title": "Film", "tags": ["demo"]}]}
+    )
+
+    input_url: Annotated[Text, StringConstraints(min_length=1, max_length=4096)] = Field(description="http or https.")
+    title: Title | None = Field(None, description="The file name of the address when missing.")
+    description: Description = ""
+    tags: Tags = []
+    external_id: ExternalId | None = None
+    metadata: Metadata = {}
+    profile: Profile = "default"
+    playback_policy: PlaybackPolicy = "public"
+
+
+class AssetChanges(BaseModel):
+    """What is named is replaced; what is not named stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "A better title", "tags": ["animation", "short"]}]})
+
+    title: Title = ""
+    description: Description = ""
+    tags: Tags = []
+    external_id: ExternalId | None = None
+    metadata: Metadata = {}
+
+
+def _rate(info: MediaInfo) -> str | None:
+    return f"{info.video.frame_rate.numerator}/{info.video.frame_rate.denominator}" if info.video else None
+
+
+def source_resource(info: MediaInfo) -> Source:
+    video = info.video
+    return Source(
+        container=info.container,
+        duration_s=round(float(info.duration), 3),
+        width=video.width if video else None,
+        height=video.height if video else None,
+        frame_rate=_rate(info),
+        video_codec=video.codec if video else None,
+        audio_tracks=len(info.audio),
+        size_bytes=info.size_bytes,
+        hdr=video.hdr if video else None,
+    )
+
+
+def rendition_resource(view: RenditionView) -> Rendition:
+    row, progress = view.row, view.progress
+    return Rendition(
+        name=row.name,
+        kind="audio" if row.kind == "audio" else "video",
+        codec=row.codecs,
+        width=row.width,
+        height=row.height,
+        frame_rate=row.frame_rate,
+        bitrate_bps=row.bitrate_bps,
+        peak_bps=row.peak_bps,
+        status=progress.status,
+        progress=round(progress.progress, 4),
+        fps=progress.fps,
+    )
+
+
+def asset_resource(view: AssetView) -> AssetResource:
+    """The public JSON of an asset. Pure."""
+    asset: Asset = view.asset
+    return AssetResource(
+        id=asset.id,
+        title=asset.title,
+        description=asset.description,
+        tags=list(asset.tags),
+        external_id=asset.external_id,
+        metadata=dict(asset.metadata),
+        status=asset.status,
+        playable=asset.playable,
+        progress=view.progress.progress,
+        eta_s=view.progress.eta_s,
+        error=AssetError(code=asset.error_code, detail=asset.error_detail or "") if asset.error_code else None,
+        source=source_resource(asset.source) if asset.source else None,
+        renditions=[rendition_resource(item) for item in view.renditions],
+        tracks=[],
+        playback_ids=[PlaybackId(id=item.id, policy=item.policy) for item in view.playbacks],
+        created_at=asset.created_at,
+        updated_at=asset.updated_at,
+        timings=Timings(received_at=asset.received_at, playable_at=asset.playable_at, ready_at=asset.ready_at),
+    )
