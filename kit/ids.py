@@ -26,3 +26,8 @@ def random_id() -> str:
 def token(size_bytes: int = 24) -> str:
     """A URL-safe secret."""
     return secrets.token_urlsafe(size_bytes)
+
+
+def roll() -> float:
+    """A random number in [0, 1), for spreading retries."""
+    return secrets.randbelow(1 << 53) / (1 << 53)

@@ -19,3 +19,14 @@ class World:
     db: Engine
     storage: Storage
     runner: Runner
+
+
+def open_world(settings: Settings) -> World:
+    """The real world, as the settings describe it. Opens no connection yet; not to be carried across a fork."""
+    from kit.clock import SystemClock
+    from kit.db import connect
+    from kit.process import SubprocessRunner
+    from kit.storage.s3 import open_storage
+
+    clock = SystemClock()
+    return World(settings, clock, connect(settings.database_url), open_storage(settings), SubprocessRunner(clock))

