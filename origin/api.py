@@ -1,0 +1,162 @@
+"""The playback addresses, `/v/{playback_id}/…`: public, cacheable, read-only.
+
+A request is parsed (`origin.paths`), looked up in the catalog, decided (`origin.delivery`) and answered here. Where our edge
+stands in front (`settings.delivery == "accel"`) an object is answered with an empty body and X-Accel-Redirect: nginx fetches
+the bytes from the store by a presigned address that no client ever sees. Without it ("stream") they pass through this process.
+
+Playlists are texts that the packager stored: the multivariant in the presentation's row, the others as objects. They are
+small, and always come from here. The origin renders nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from catalog import store as catalog
+from catalog.asset import PlaybackTarget
+from kit.db import is_away
+from kit.errors import HeadwaterError, NotFound, Unavailable
+from kit.world import World
+from origin import paths, store
+from origin.delivery import METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
+from origin.resolution import Remembered
+
+ACCEL_PREFIX = "/_store"
+PRESIGNED_S = 300  # from the decision to nginx's request for the object; a transfer that has begun may take longer
+_CHUNK_BYTES = 256 * 1024
+_NOTHING = "There is nothing at this address."
+_ALL_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"]
+
+_log = logging.getLogger("headwater.origin")
+
+
+class StreamedObject(Response):
+    """An object's bytes, passed on as they arrive from the store.
+
+    When the store breaks off, the connection is closed before the promised length: a client can tell a broken answer from a
+    complete one. When the client goes away, the store's connection is released with the next chunk.
+    """
+
+    def __init__(self, answer: Answer, pieces: Iterator[bytes]) -> None:
+        super().__init__(status_code=answer.status, headers=dict(answer.headers))
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while piece := await run_in_threadpool(next, self._pieces, b""):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except Unavailable as error:
+            _log.warning("gave up %s in the middle: %s", scope["path"], error.detail)
+        except OSError:
+            pass  # the client went away, which is its right
+        finally:
+            close = getattr(self._pieces, "close", None)
+            if close is not None:
+                await run_in_threadpool(close)
+
+
+class Origin:
+    """Finds what a path names. One for each process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._targets = Remembered(self._resolve, world.clock)
+
+    def _resolve(self, playback_id: str) -> PlaybackTarget:
+        with self._world.db.connect() as conn:
+            return catalog.resolve_playback(conn, playback_id)
+
+    def answer(self, playback_id: str, ask: Ask) -> Answer:
+        """Raises HeadwaterError: NotFound, Forbidden, Unavailable."""
+        target = self._targets.get(playback_id)
+        published = target.presentation
+        if ask.wanted.kind == "multivariant":
+            return decide_text(ask, str(published.multivariant["playlist"]).encode())
+        key = paths.object_key(ask.wanted, target.asset.id, published.plan_digest)
+        if ask.wanted.kind == "playlist":
+            return decide_text(ask, self._world.storage.get(key))
+        found = StoredObject(key, *self._facts(ask.wanted, target))
+        return decide(ask, found, whole=self._world.settings.delivery == "accel")
+
+    def _facts(self, wanted: paths.Wanted, target: PlaybackTarget) -> tuple[str, int]:
+        plan = wanted.plan or target.plan_digest
+        if wanted.kind in ("poster", "still"):
+            poster = target.presentation.multivariant.get("poster")
+            if poster is None or plan != target.plan_digest:
+                raise NotFound("This video has no poster.", code="poster_not_found")
+            return poster["sha256"], poster["size_bytes"]
+        with self._world.db.connect() as conn:
+            if wanted.kind == "init":
+                init = catalog.load_init(conn, plan, wanted.rendition)
+                return init.sha256, init.size_bytes
+            return store.segment_facts(conn, plan, wanted.rendition, wanted.index)
+
+    def respond(self, answer: Answer) -> Response:
+        """The answer as a response, with its bytes or with the order to nginx to fetch them. Raises Unavailable and NotFound."""
+        headers = dict(answer.headers)
+        if answer.send is None:
+            return Response(answer.body, answer.status, headers)
+        if self._world.settings.delivery == "accel":
+            address = urlsplit(self._world.storage.presign_get(answer.send.key, expires_s=PRESIGNED_S))
+            headers["X-Accel-Redirect"] = f"{ACCEL_PREFIX}{address.path}?{address.query}"
+            headers["Content-Length"] = "0"
+            return Response(b"", answer.status, headers)
+        part = answer.send
+        return StreamedObject(answer, self._world.storage.stream(part.key, start=part.start, end=part.end, chunk_bytes=_CHUNK_BYTES))
+
+
+def _asked(request: Request, playback_id: str) -> Ask | Answer:
+    """The request as a value, or the answer it gets whatever is stored. Raises NotFound."""
+    if request.method == "OPTIONS":
+        return preflight()
+    if request.method not in ("GET", "HEAD"):
+        return problem(405, "This address can only be read.", extra={"Allow": METHODS})
+    path: str = request.scope["path"]
+    raw: bytes = request.scope.get("raw_path") or path.encode()
+    wanted = paths.parse(path.partition(f"/{playback_id}/")[2])
+    if wanted is None or b"%" in raw or not paths.is_playback_id(playback_id):
+        raise NotFound(_NOTHING)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Ask("HEAD" if request.method == "HEAD" else "GET", wanted, headers)
+
+
+def _said(error: HeadwaterError, request_id: str) -> Answer:
+    if isinstance(error, NotFound):  # one body for everything that is not there, so that nobody learns what is
+        return problem(404, _NOTHING, code=NotFound.code, request_id=request_id)
+    extra = {"Retry-After": "1"} if error.status == 503 else None
+    return problem(error.status, error.detail, code=error.code, request_id=request_id, extra=extra)
+
+
+def router(world: World) -> APIRouter:
+    """Mount at `/v`."""
+    origin = Origin(world)
+    routes = APIRouter(tags=["playback"])
+
+    def deliver(request: Request, playback_id: str) -> Response:
+        request_id = request.headers.get("x-request-id", "")
+        try:
+            asked = _asked(request, playback_id)
+            return origin.respond(asked if isinstance(asked, Answer) else origin.answer(playback_id, asked))
+        except HeadwaterError as error:
+            return origin.respond(_said(error, request_id))
+        except SQLAlchemyError as error:
+            if not is_away(error):
+                raise
+            return origin.respond(_said(Unavailable("The catalog cannot be reached now."), request_id))
+
+    routes.add_api_route("/{playback_id}/main.m3u8", deliver, methods=["GET"], summary="HLS multivariant playlist", response_class=Response)
+    routes.add_api_route("/{playback_id}/poster.jpg", deliver, methods=["GET"], summary="Poster", response_class=Response)
+    routes.add_api_route("/{playback_id}/{rest:path}", deliver, methods=_ALL_METHODS, include_in_schema=False)
+    routes.add_api_route("/{playback_id}", deliver, methods=_ALL_METHODS, include_in_schema=False)
+    return routes
