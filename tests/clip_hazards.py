@@ -40,9 +40,10 @@ def _vfr_screen(shop: Workshop) -> None:
 
 @recipe("vfr-jitter", ".mkv")
 def _vfr_jitter(shop: Workshop) -> None:
-    """A phone at 30 frames per second whose timestamps wander by up to 4 ms."""
-    wander = "settb=1/1000,setpts='PTS+mod(N*7,9)-4+4'"
-    shop.ffmpeg(*picture(rate="30", seconds=4, more=wander), *tone(4), *X264, *AAC, "-fps_mode", "passthrough", str(shop.out))
+    """A phone at 30 frames per second whose timestamps wander by up to 8 ms."""
+    wander = "settb=1/1000,setpts='PTS+mod(N*7,9)'"
+    options = ("-fps_mode", "passthrough", "-enc_time_base", "1:1000")
+    shop.ffmpeg(*picture(rate="30", seconds=4, more=wander), *tone(4), *X264, *AAC, *options, str(shop.out))
 
 
 # Geometry.
@@ -198,7 +199,7 @@ def _fast_start(shop: Workshop) -> None:
 
 @recipe("fragmented")
 def _fragmented(shop: Workshop) -> None:
-    shop.ffmpeg("-i", str(shop.of("plain")), "-c", "copy", "-movflags", "+frag_keyframe+empty_moov", str(shop.out))
+    shop.ffmpeg("-i", str(shop.of("plain")), "-c", "copy", "-movflags", "+frag_keyframe+delay_moov+default_base_moof", str(shop.out))
 
 
 @recipe("mkv", ".mkv")

@@ -1,0 +1,200 @@
+"""Accept a source or refuse it: every reason has a code that never changes and a sentence that people understand. Pure.
+
+The checks run from cheap to dear: the size of the file, what its first bytes are, what its headers claim, what its packets
+hold. `docs/codes.md` explains each code and what to do about it; a test keeps it equal to `REASONS`.
+
+A header is never believed alone. A file may claim a day and hold four seconds, or claim four seconds and hold a day.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ingest.container import Shape
+from ingest.ffprobe import MAX_STREAMS, Found, FoundVideo, media_info
+from ingest.packets import Scan
+from kit.errors import Rejected
+from kit.settings import Settings
+from media import accepted
+from media.info import MediaInfo
+
+SMALLEST_SIDE_PX = 16
+MOST_ELONGATED = 16  # longer side by shorter side
+MOST_PICTURES = 6_000_000  # 13 hours at 120 per second
+LONGEST_GAP_S = 600  # between two pictures: each second of it becomes pictures of ours
+MISSING_S = Fraction(1, 2)  # containers are wrong about their length by less than this …
+MISSING_SHARE = Fraction(2, 100)  # … or by less than this share of it
+MISSING_BYTES_SHARE = 0.01
+
+# code -> what it means. The sentence an uploader reads is made where the check is, and names the figures.
+REASONS = {
+    "empty": "The file has no bytes.",
+    "too_large": "The file has more bytes than this installation accepts (HEADWATER_MAX_UPLOAD_BYTES).",
+    "unsupported_format": "The file is not a video, or is in a container that is not accepted.",
+    "truncated": "The end of the file is missing: the container promises more than it holds.",
+    "unreadable": "The container could not be read to its end within the limits of time and memory.",
+    "too_many_streams": "The file has more tracks than any camera or editor makes.",
+    "no_video_stream": "There is no video in the file, only sound, pictures or text.",
+    "no_pictures": "There is a video track, but no picture in it.",
+    "unsupported_codec": "A track is in a codec that is not accepted.",
+    "encrypted": "The video is encrypted.",
+    "dolby_vision_5": "The video is Dolby Vision without a base layer that ordinary screens can show (profile 5, or 10.0).",
+    "too_small": "The picture is smaller than 16 pixels on a side.",
+    "too_many_pixels": "The picture has more pixels than this installation accepts (HEADWATER_MAX_PIXELS).",
+    "unsupported_shape": "The picture is more than sixteen times as long as it is wide.",
+    "too_many_pictures": "The video has more pictures than this installation accepts.",
+    "broken_timestamps": "The times of the pictures make no sense: minutes pass between two of them.",
+    "too_long": "The video is longer than this installation accepts (HEADWATER_MAX_DURATION_S).",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    info: MediaInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an operator chose."""
+
+    bytes: int
+    duration_s: int
+    pixels: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        return cls(settings.max_upload_bytes, settings.max_duration_s, settings.max_pixels)
+
+
+def _no(code: str, sentence: str) -> Rejected:
+    assert code in REASONS, code
+    return Rejected(sentence, code=code)
+
+
+def check_size(size_bytes: int, limits: Limits) -> Rejected | None:
+    if size_bytes == 0:
+        return _no("empty", "The file is empty.")
+    if size_bytes > limits.bytes:
+        return _no("too_large", f"The file has {_bytes(size_bytes)}; at most {_bytes(limits.bytes)} are accepted.")
+    return None
+
+
+def explain_failure(shape: Shape, complaint: str) -> Rejected:
+    """Why ffprobe could not read a file at all. `complaint`: what it printed."""
+    refused = re.search(r"Codec \((\w+)\) not on whitelist", complaint)
+    if refused:
+        return _no("unsupported_codec", f"A track of the file is in the codec {refused[1]}, which is not supported.")
+    if "max_streams" in complaint:
+        return _no("too_many_streams", f"The file has far more tracks than the {MAX_STREAMS} that are accepted.")
+    if shape.looks_like is not None:
+        return _no("unsupported_format", f"The file is not a video: it looks like {shape.looks_like}.")
+    if shape.is_mp4 and not shape.has_index:
+        return _no("truncated", "The file has no index (moov): its end is missing, or the recording was never finished.")
+    return _no("unsupported_format", "The file is not a video in a format that is supported here, or it is damaged from its start.")
+
+
+def check_streams(found: Found, complaint: str, limits: Limits) -> Rejected | None:
+    """What can be refused before any packet is read. `complaint`: what ffprobe printed while it found the streams."""
+    if found.streams > MAX_STREAMS:
+        return _no("too_many_streams", f"The file has {found.streams} tracks; at most {MAX_STREAMS} are accepted.")
+    if found.video is None:
+        has = "only sound" if found.audio else "no moving picture"
+        cover = " and a cover picture" if found.attached_pictures and found.audio else ""
+        return _no("no_video_stream", f"There is no video in the file: it holds {has}{cover}.")
+    return next(_check_video(found.video, complaint, limits), None)
+
+
+def _check_video(video: FoundVideo, complaint: str, limits: Limits) -> Iterator[Rejected]:
+    """Every reason to refuse the stream, gravest first."""
+    if video.codec not in accepted.VIDEO_CODECS:
+        yield _no("unsupported_codec", f"The video is in the codec {video.codec}, which is not supported.")
+    if video.dolby_vision is not None and video.dolby_vision[0] in (5, 10) and video.dolby_vision[1] == 0:
+        profile = f"profile {video.dolby_vision[0]}"
+        yield _no("dolby_vision_5", f"The video is Dolby Vision {profile}, which has no picture that ordinary screens can show.")
+    width, height = video.display_size
+    stored = video.width * video.height
+    if max(stored, width * height) > limits.pixels:
+        size = f"{max(video.width, width)} x {max(video.height, height)}"
+        yield _no("too_many_pixels", f"The picture is {size}; at most {limits.pixels:,} pixels are accepted.")
+    if stored == 0 and "max pixel count" in complaint:
+        yield _no("too_many_pixels", f"The picture is too large; at most {limits.pixels:,} pixels are accepted.")
+    if stored == 0:
+        yield _no("unsupported_format", "The file does not say how large its picture is: it is damaged, or not a video.")
+    if min(width, height, video.width, video.height) < SMALLEST_SIDE_PX:
+        sides = f"at least {SMALLEST_SIDE_PX} on each side are needed"
+        yield _no("too_small", f"The picture is {video.width} x {video.height} pixels; {sides}.")
+    if max(width, height) > MOST_ELONGATED * min(width, height):
+        yield _no("unsupported_shape", f"The picture is {width} x {height}: more than {MOST_ELONGATED} times as long as wide.")
+
+
+def check_count(pictures: int) -> Rejected | None:
+    """Asked while packets are being read."""
+    if pictures > MOST_PICTURES:
+        return _no("too_many_pictures", f"The video has more than {MOST_PICTURES:,} pictures, which is more than are accepted.")
+    return None
+
+
+def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limits) -> Accepted | Rejected:
+    """The verdict, once everything about the file is known."""
+    if scan.encrypted:
+        return _no("encrypted", "The video is encrypted. Upload it without copy protection.")
+    if scan.spacing is None:
+        missing = _missing(found, scan, shape, size_bytes)
+        return missing or _no("no_pictures", "There is a video track in the file, but no picture in it.")
+    missing = _missing(found, scan, shape, size_bytes)
+    if missing is not None:
+        return missing
+    gap = max(scan.spacing.longest, scan.last_duration)
+    length = _length(scan)
+    if length > limits.duration_s:
+        return _no("too_long", f"The video lasts {spoken(length)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
+    if gap > LONGEST_GAP_S:
+        return _no("broken_timestamps", f"Between two pictures of the video {spoken(gap)} pass, which no camera does.")
+    return Accepted(media_info(found, scan, size_bytes))
+
+
+def _length(scan: Scan) -> Fraction:
+    """From the first packet of any track to the last, or a little less than the pictures need."""
+    reaches = scan.reach.values()
+    return max(reach.end for reach in reaches) - min(reach.first for reach in reaches) if reaches else Fraction(0)
+
+
+def _missing(found: Found, scan: Scan, shape: Shape, size_bytes: int) -> Rejected | None:
+    """Whether the end of the file is missing: tracks that stop before their headers say, or boxes that go on past the end."""
+    held = max((reach.end for reach in scan.reach.values()), default=Fraction(0))
+    claims = [(found.claimed_end, held)]
+    used = (*((found.video,) if found.video else ()), *found.audio)
+    for stream in used:
+        reach = scan.reach.get(stream.index)
+        claims.append((stream.claimed_end, reach.end if reach else Fraction(0)))
+    for claimed, end in claims:
+        if claimed is not None and claimed - end > max(MISSING_S, MISSING_SHARE * claimed):
+            return _no(
+                "truncated", f"The file should last {spoken(claimed)}, but ends after {spoken(max(end, Fraction(0)))}: the rest is missing."
+            )
+    if shape.claimed_bytes is not None and shape.claimed_bytes - size_bytes > MISSING_BYTES_SHARE * shape.claimed_bytes:
+        whole = f"{_bytes(size_bytes)} of {_bytes(shape.claimed_bytes)}"
+        return _no("truncated", f"The end of the file is missing: only {whole} arrived, which hold {spoken(held)}.")
+    return None
+
+
+def spoken(seconds: Fraction) -> str:
+    """A duration in words: "0.4 seconds", "6 seconds", "2 min 5 s", "3 h 20 min"."""
+    if seconds < 60:
+        exact = f"{float(seconds):.1f}".removesuffix(".0")
+        return f"{exact} second{'' if exact == '1' else 's'}"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _bytes(size: int) -> str:
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"

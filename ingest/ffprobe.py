@@ -1,0 +1,384 @@
+"""What is asked of ffprobe, and what its answer means. Pure: commands are values, answers are text.
+
+Two questions: `streams_command` (what tracks are there, and what do their headers claim) and `packets_command` (a line for
+each packet, see `ingest.packets`). `parse_streams` reads the first answer into `Found`; `media_info` joins both.
+
+ffprobe's answer is about a stranger's file, so every field may be missing, absurd or of the wrong type: it then counts as
+unknown. Only what makes the source useless is refused, with `Rejected`; nothing else is ever raised here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ingest import frame_rate
+from ingest.frame_rate import Rate
+from ingest.languages import bcp47
+from ingest.packets import Scan
+from kit.errors import Rejected
+from kit.process import Command
+from media import accepted
+from media.info import AudioStream, Hdr, MediaInfo, VideoStream
+
+STREAMS_LIMIT_S = 45.0  # a good file takes a tenth of a second
+PACKETS_LIMIT_S = 55.0
+READ_BYTES_PER_S = 50e6  # the slowest disk that large sources are expected on
+ANSWER_LIMIT_CHARS = 2_000_000
+MAX_STREAMS = 32
+MAX_ALLOC_BYTES = 256 * 1024 * 1024  # for one block of ffprobe's memory
+TITLE_CHARS = 200
+
+_STREAM = (
+    "index,codec_type,codec_name,has_b_frames,width,height,sample_aspect_ratio,pix_fmt,bits_per_raw_sample,field_order,color_range,color_space,"
+    "color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,start_time,duration,nb_frames,sample_rate,channels,channel_layout"
+)
+_ENTRIES = ":".join((
+    "format=format_name,start_time,duration,nb_streams",
+    f"stream={_STREAM}",
+    "stream_disposition=default,attached_pic,still_image,timed_thumbnails",
+    "stream_tags=language,title,DURATION",
+    "stream_side_data=side_data_type,rotation,dv_profile,dv_bl_signal_compatibility_id",
+))  # fmt: skip
+_INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
+_DEPTH = re.compile(r"(?:p|gray|gbrp|gbrap|xyz|x2rgb|x2bgr|ya|p0|p2|p4)(9|10|12|14|16)(?:le|be)?$")
+_DECIMAL = re.compile(r"-?\d{1,12}(\.\d{1,12})?", re.ASCII)
+_RATIO = re.compile(r"(\d{1,10})[/:](\d{1,10})", re.ASCII)
+_CLOCK = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVideo:
+    """The video stream that will be encoded, as its headers describe it. Claimed times are seconds, None when not said."""
+
+    index: int
+    codec: str
+    width: int  # as stored
+    height: int
+    pixel_aspect: Fraction
+    rotation: int  # degrees clockwise
+    pixel_format: str
+    bit_depth: int
+    interlaced: bool
+    color_space: str
+    color_transfer: str
+    color_primaries: str
+    full_range: bool
+    dolby_vision: tuple[int, int] | None  # profile, compatibility of the base layer (0: none)
+    reorder_depth: int  # pictures that a decoder holds back before it shows the first
+    claimed_rates: tuple[Fraction, ...]  # best first
+    claimed_end: Fraction | None
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """Width and height with square pixels, turned upright."""
+        width, height = max(1, round(self.width * self.pixel_aspect)), self.height
+        return (height, width) if self.rotation in (90, 270) else (width, height)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAudio:
+    """One audio stream that can be decoded."""
+
+    index: int
+    codec: str
+    sample_rate: int
+    channels: int
+    channel_layout: str
+    language: str
+    title: str
+    default: bool
+    start: Fraction | None
+    claimed_end: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """ffprobe's first answer."""
+
+    container: str
+    streams: int
+    claimed_end: Fraction | None
+    video: FoundVideo | None
+    audio: tuple[FoundAudio, ...]
+    attached_pictures: int
+    subtitle_codecs: tuple[str, ...]
+    ticks: Mapping[int, Fraction]  # seconds in a tick of each stream
+
+
+def _guarded(ffprobe: str, max_pixels: int) -> tuple[str, ...]:
+    """ffprobe, held to the accepted formats, to local files and to bounded blocks of memory."""
+    decoders = ",".join((*accepted.DECODERS, *accepted.OTHER_DECODERS))
+    return (
+        *(ffprobe, "-hide_banner", "-v", "error", "-max_alloc", str(MAX_ALLOC_BYTES)),
+        *("-threads", "1", "-max_streams", str(4 * MAX_STREAMS), "-max_pixels", str(max_pixels)),
+        *("-protocol_whitelist", ",".join(accepted.PROTOCOLS), "-format_whitelist", ",".join(accepted.DEMUXERS)),
+        *("-codec_whitelist", decoders),
+    )
+
+
+def streams_command(ffprobe: str, source: Path, max_pixels: int) -> Command:
+    """Asks for the container and its streams, as JSON on stdout."""
+    argv = (*_guarded(ffprobe, max_pixels), "-show_entries", _ENTRIES, "-of", "json=compact=1", f"file:{source}")
+    return Command(argv, timeout_s=STREAMS_LIMIT_S)
+
+
+def packets_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int) -> Command:
+    """Asks for every packet, one line each: stream, pts, dts, duration, size, flags, kinds of side data."""
+    entries = "packet=stream_index,pts,dts,duration,size,flags:packet_side_data=side_data_type"
+    argv = (*_guarded(ffprobe, max_pixels), "-show_entries", entries, "-of", "csv=p=0", f"file:{source}")
+    return Command(argv, timeout_s=PACKETS_LIMIT_S + size_bytes / READ_BYTES_PER_S)
+
+
+def parse_streams(text: str) -> Found:
+    """Read the answer to `streams_command`. Raises Rejected when it describes no media at all."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        answer = None
+    container = _text(_mapping(_mapping(answer).get("format")).get("format_name"))
+    if not container:
+        raise Rejected("The file is not a video in a format that is supported here.", code="unsupported_format")
+    form = _mapping(_mapping(answer)["format"])
+    listed = _mapping(answer).get("streams")
+    streams = [stream for item in (listed if isinstance(listed, list) else []) if (stream := _mapping(item)) and _index(stream) is not None]
+    moving = [stream for stream in streams if stream.get("codec_type") == "video" and not _is_still(stream)]
+    # The track marked as default, then the largest picture, then the first.
+    moving.sort(key=lambda stream: (not _flag(stream, "default"), -_size(stream, "width") * _size(stream, "height"), _index(stream) or 0))
+    return Found(
+        container=container,
+        streams=_integer(form.get("nb_streams")) or len(streams),
+        claimed_end=_end(_seconds(form.get("start_time")), _seconds(form.get("duration"))),
+        video=_video(moving[0], container) if moving else None,
+        audio=tuple(_audio(stream) for stream in streams if _is_decodable_audio(stream)),
+        attached_pictures=sum(1 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
+        subtitle_codecs=tuple(_text(stream.get("codec_name")) or "unknown" for stream in streams if stream.get("codec_type") == "subtitle"),
+        ticks={_index(stream) or 0: tick for stream in streams if (tick := _ratio(stream.get("time_base")))},
+    )
+
+
+def media_info(found: Found, scan: Scan, size_bytes: int) -> MediaInfo:
+    """What both answers say together. Raises Rejected when there is no video, or no picture in it."""
+    if found.video is None:
+        raise Rejected("There is no video in the file.", code="no_video_stream")
+    if scan.spacing is None:
+        raise Rejected("There is a video track in the file, but no picture in it.", code="no_pictures")
+    spacing = scan.spacing
+    rate = frame_rate.choose(spacing, found.video.claimed_rates)
+    if rate.constant and spacing.average > 0:
+        end = spacing.first + spacing.pictures / rate.source
+    else:
+        end = spacing.last + (scan.last_duration or 1 / rate.source)
+    video = _video_stream(found.video, rate, scan, end)
+    audio = tuple(_audio_stream(stream, scan) for stream in found.audio if stream.index in scan.reach)
+    first = min([video.start, *(stream.start for stream in audio)])
+    last = max([video.end, *(stream.end for stream in audio)])
+    return MediaInfo(
+        container=found.container,
+        size_bytes=size_bytes,
+        duration=last - first,
+        video=video,
+        audio=audio,
+        attached_pictures=found.attached_pictures,
+        subtitle_codecs=found.subtitle_codecs,
+    )
+
+
+def _video_stream(found: FoundVideo, rate: Rate, scan: Scan, end: Fraction) -> VideoStream:
+    spacing = scan.spacing
+    assert spacing is not None
+    width, height = found.display_size
+    return VideoStream(
+        index=found.index,
+        codec=found.codec,
+        width=width,
+        height=height,
+        coded_width=found.width,
+        coded_height=found.height,
+        rotation=found.rotation,
+        pixel_aspect=found.pixel_aspect,
+        pixel_format=found.pixel_format,
+        bit_depth=found.bit_depth,
+        interlaced=found.interlaced,
+        frame_rate=rate.encode,
+        constant_rate=rate.constant,
+        start=spacing.first,
+        end=end,
+        packets=spacing.pictures,
+        keyframes=scan.keyframes,
+        color_space=found.color_space,
+        color_transfer=found.color_transfer,
+        color_primaries=found.color_primaries,
+        full_range=found.full_range,
+        hdr=_hdr(found),
+    )
+
+
+def _audio_stream(found: FoundAudio, scan: Scan) -> AudioStream:
+    reach = scan.reach[found.index]
+    start = reach.first if found.start is None else max(found.start, reach.first)  # the header knows of encoder priming
+    return AudioStream(
+        index=found.index,
+        codec=found.codec,
+        sample_rate=found.sample_rate,
+        channels=found.channels,
+        channel_layout=found.channel_layout,
+        start=min(start, reach.end),
+        end=reach.end,
+        language=found.language,
+        title=found.title,
+        default=found.default,
+    )
+
+
+def _video(stream: Mapping[str, Any], container: str) -> FoundVideo:
+    pixel_format = _text(stream.get("pix_fmt")) or "unknown"
+    rates = tuple(rate for name in ("avg_frame_rate", "r_frame_rate") if (rate := _ratio(stream.get(name))))
+    claimed_end = _end(_seconds(stream.get("start_time")), _claimed_duration(stream))
+    pictures = _integer(stream.get("nb_frames"))
+    if container == "avi" and pictures and rates:
+        # AVI's header has no duration of its own: it counts pictures, and ffprobe mends its duration to what it found.
+        claimed_end = _end(_seconds(stream.get("start_time")), pictures / rates[0])
+    return FoundVideo(
+        index=_index(stream) or 0,
+        codec=_text(stream.get("codec_name")) or "unknown",
+        width=_size(stream, "width"),
+        height=_size(stream, "height"),
+        pixel_aspect=_ratio(stream.get("sample_aspect_ratio")) or Fraction(1),
+        rotation=_rotation(stream),
+        pixel_format=pixel_format,
+        bit_depth=_bit_depth(stream, pixel_format),
+        interlaced=stream.get("field_order") in _INTERLACED,
+        color_space=_text(stream.get("color_space")) or "unknown",
+        color_transfer=_text(stream.get("color_transfer")) or "unknown",
+        color_primaries=_text(stream.get("color_primaries")) or "unknown",
+        full_range=stream.get("color_range") == "pc" or pixel_format.startswith("yuvj"),
+        dolby_vision=_dolby_vision(stream),
+        reorder_depth=min(16, _integer(stream.get("has_b_frames")) or 0),
+        claimed_rates=rates,
+        claimed_end=claimed_end,
+    )
+
+
+def _audio(stream: Mapping[str, Any]) -> FoundAudio:
+    tags = _mapping(stream.get("tags"))
+    start = _seconds(stream.get("start_time"))
+    return FoundAudio(
+        index=_index(stream) or 0,
+        codec=_text(stream.get("codec_name")),
+        sample_rate=_integer(stream.get("sample_rate")) or 0,
+        channels=_integer(stream.get("channels")) or 0,
+        channel_layout=_text(stream.get("channel_layout")) or "unknown",
+        language=bcp47(_text(tags.get("language"))),
+        title=_text(tags.get("title")),
+        default=_flag(stream, "default"),
+        start=start,
+        claimed_end=_end(start, _claimed_duration(stream)),
+    )
+
+
+def _is_decodable_audio(stream: Mapping[str, Any]) -> bool:
+    known = stream.get("codec_type") == "audio" and _text(stream.get("codec_name")) in accepted.AUDIO_CODECS
+    return known and bool(_integer(stream.get("sample_rate"))) and bool(_integer(stream.get("channels")))
+
+
+def _is_still(stream: Mapping[str, Any]) -> bool:
+    """Cover art and thumbnails are video streams to FFmpeg, but nobody uploads them to be watched."""
+    return any(_flag(stream, name) for name in ("attached_pic", "still_image", "timed_thumbnails"))
+
+
+def _side_data(stream: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    listed = stream.get("side_data_list")
+    return [_mapping(item) for item in listed] if isinstance(listed, list) else []
+
+
+def _rotation(stream: Mapping[str, Any]) -> int:
+    """Degrees clockwise, to the nearest quarter turn; ffprobe counts them the other way."""
+    for item in _side_data(stream):
+        turned = item.get("rotation")
+        if isinstance(turned, int | float) and -360 <= turned <= 360:
+            return round(-turned / 90) * 90 % 360
+    return 0
+
+
+def _dolby_vision(stream: Mapping[str, Any]) -> tuple[int, int] | None:
+    for item in _side_data(stream):
+        if "DOVI" in _text(item.get("side_data_type")):
+            return _integer(item.get("dv_profile")) or 0, _integer(item.get("dv_bl_signal_compatibility_id")) or 0
+    return None
+
+
+def _hdr(found: FoundVideo) -> Hdr:
+    if found.dolby_vision is not None:
+        return "dolby_vision"
+    kinds: dict[str, Hdr] = {"smpte2084": "hdr10", "arib-std-b67": "hlg"}
+    return kinds.get(found.color_transfer, "sdr")
+
+
+def _bit_depth(stream: Mapping[str, Any], pixel_format: str) -> int:
+    said = _integer(stream.get("bits_per_raw_sample"))
+    if said is not None and 8 <= said <= 16:
+        return said
+    spelled = _DEPTH.search(pixel_format)
+    return int(spelled[1]) if spelled else 8
+
+
+def _claimed_duration(stream: Mapping[str, Any]) -> Fraction | None:
+    said = _seconds(stream.get("duration"))
+    return said if said is not None else _clock(_mapping(stream.get("tags")).get("DURATION"))  # Matroska's statistics tag
+
+
+def _end(start: Fraction | None, duration: Fraction | None) -> Fraction | None:
+    return None if duration is None else (start or Fraction(0)) + duration
+
+
+# Reading one field of an answer that may hold anything.
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    """A short printable string; empty when there is none."""
+    return "".join(sign for sign in value if sign.isprintable()).strip()[:TITLE_CHARS] if isinstance(value, str) else ""
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"\d{1,15}", value, re.ASCII):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15 else None
+
+
+def _index(stream: Mapping[str, Any]) -> int | None:
+    value = stream.get("index")
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10_000 else None
+
+
+def _size(stream: Mapping[str, Any], name: str) -> int:
+    value = _integer(stream.get(name)) or 0
+    return value if value < 2**20 else 0
+
+
+def _flag(stream: Mapping[str, Any], name: str) -> bool:
+    return _integer(_mapping(stream.get("disposition")).get(name)) == 1
+
+
+def _seconds(value: Any) -> Fraction | None:
+    return Fraction(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
+
+
+def _clock(value: Any) -> Fraction | None:
+    match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+    return None if match is None else int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3])
+
+
+def _ratio(value: Any) -> Fraction | None:
+    """A positive fraction, or None."""
+    match = _RATIO.fullmatch(value) if isinstance(value, str) else None
+    return Fraction(int(match[1]), int(match[2])) if match and int(match[1]) and int(match[2]) else None
