@@ -1,0 +1,98 @@
+// What a card shows, worked out from an asset or from an upload of this page. Pure: web/views.py holds the same rules for
+// the first paint, and tests/unit/web/test_views.py lists the cases both must agree on.
+
+import { bytes, clock, day, left } from "../shared/format";
+import type { Asset } from "./api";
+
+export type CardState =
+  | "queued"
+  | "uploading"
+  | "paused"
+  | "stuck"
+  | "interrupted"
+  | "receiving"
+  | "processing"
+  | "playable"
+  | "ready"
+  | "failed";
+
+export interface CardView {
+  readonly state: CardState;
+  readonly title: string;
+  readonly playbackId: string;
+  readonly level: number; // 0 to 1
+  readonly left: string;
+  readonly bytes: string;
+  readonly length: string;
+  readonly size: string;
+  readonly created: string;
+  readonly createdIso: string;
+  readonly problem: string;
+  readonly poster: string;
+  readonly portrait: boolean;
+}
+
+export function stateOf(asset: Asset): CardState {
+  if (asset.status === "errored") return "failed";
+  if (asset.status === "ready") return "ready";
+  if (asset.playable) return "playable";
+  return asset.status === "processing" ? "processing" : "receiving";
+}
+
+/** "1080p": the shorter side of the largest rendition that can be watched. */
+function sizeOf(asset: Asset): string {
+  const sides = asset.renditions
+    .filter((item) => item.kind === "video" && item.status === "ready")
+    .map((item) => Math.min(item.width ?? 0, item.height ?? 0));
+  const largest = Math.max(0, ...sides);
+  return largest > 0 ? `${largest}p` : "";
+}
+
+export function viewOfAsset(asset: Asset): CardView {
+  const state = stateOf(asset);
+  const playbackId = asset.playback_ids[0]?.id ?? "";
+  const seen = state === "playable" || state === "ready";
+  return {
+    state,
+    title: asset.title,
+    playbackId,
+    level: state === "processing" || state === "playable" ? (asset.progress ?? 0) : 0,
+    left: (state === "processing" || state === "playable") && asset.eta_s !== null ? left(asset.eta_s) : "",
+    bytes: "",
+    length: asset.source ? clock(asset.source.duration_s) : "",
+    size: sizeOf(asset),
+    created: day(asset.created_at),
+    createdIso: asset.created_at,
+    problem: asset.error?.detail ?? "",
+    poster: seen && playbackId ? `/v/${playbackId}/poster.jpg` : "",
+    portrait: (asset.source?.height ?? 0) > (asset.source?.width ?? 0),
+  };
+}
+
+export interface UploadFacts {
+  readonly state: "queued" | "uploading" | "paused" | "stuck" | "interrupted";
+  readonly title: string;
+  readonly sent: number;
+  readonly total: number;
+  readonly rate: number; // bytes per second, 0 while unknown
+  readonly problem: string;
+}
+
+export function viewOfUpload(facts: UploadFacts): CardView {
+  const done = facts.total > 0 ? facts.sent / facts.total : 0;
+  return {
+    state: facts.state,
+    title: facts.title,
+    playbackId: "",
+    level: done,
+    left: facts.state === "uploading" && facts.rate > 0 ? left((facts.total - facts.sent) / facts.rate) : "",
+    bytes: `${bytes(facts.sent)} of ${bytes(facts.total)}`,
+    length: "",
+    size: "",
+    created: "",
+    createdIso: "",
+    problem: facts.problem,
+    poster: "",
+    portrait: false,
+  };
+}

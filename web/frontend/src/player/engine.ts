@@ -1,0 +1,226 @@
+// Plays one HLS presentation in one <video>: hls.js wherever Media Source Extensions exist, the browser's own HLS where not.
+//
+// canPlayType is not asked first: Chromium answers "maybe" to HLS and then fails on part of it. The renditions are told to the
+// <video> through media-tracks, so the quality menu of Media Chrome works on a plain element.
+//
+// Errors: hls.js retries the network by itself, and a decoder that failed is reset here, twice in a row at most. What is
+// left is a Problem, given to `onProblem` once; `retry` starts over at the same place.
+
+import "media-tracks/polyfill";
+import Hls, { type ErrorData, type HlsConfig } from "hls.js";
+
+export interface Problem {
+  /** Stable, for the reference: "manifestLoadError-404". */
+  readonly code: string;
+  readonly sentence: string;
+  /** Nobody can do anything about it by pressing the button again. */
+  readonly final: boolean;
+}
+
+export interface Engine {
+  /** Begin to fetch media. Harmless when it already runs. */
+  start(): void;
+  /** Start over at the current position, as after a Problem. */
+  retry(): void;
+  destroy(): void;
+  /** For the tests and for the curious: null where the browser plays HLS itself. */
+  readonly hls: Hls | null;
+}
+
+interface Options {
+  readonly src: string;
+  readonly startAt_s: number;
+  readonly onProblem: (problem: Problem) => void;
+  readonly onRecovered: () => void;
+}
+
+const CONFIG: Partial<HlsConfig> = {
+  autoStartLoad: false,
+  // Our segments are CMAF and pass through unchanged: a worker would only add a copy of each.
+  enableWorker: false,
+  capLevelToPlayerSize: true,
+  // The first segment should arrive at once; 1 Mbit/s starts at the lower rungs and the estimate corrects itself within one.
+  abrEwmaDefaultEstimate: 1_500_000,
+  maxBufferLength: 30,
+  maxMaxBufferLength: 120,
+  backBufferLength: 60,
+};
+
+const RESETS_MAX = 2;
+const RESET_MEMORY_MS = 15_000;
+const STUCK_MS = 25_000;
+
+/** What hls.js says, in words for a viewer. Pure. */
+export function problemOf(data: Pick<ErrorData, "type" | "details" | "response">): Problem {
+  const status = data.response?.code;
+  const code = status ? `${data.details}-${status}` : data.details;
+  if (status === 404 || status === 410) return { code, sentence: "This video is not here any more.", final: false };
+  if (status === 401 || status === 403) return { code, sentence: "This video is not open to you.", final: true };
+  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
+    return { code, sentence: "The connection to the video was lost.", final: false };
+  }
+  if (data.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
+    return { code, sentence: "This browser cannot decode the video.", final: true };
+  }
+  return { code, sentence: "The video could not be played on from here.", final: false };
+}
+
+/** Tells the <video> what it can be switched to, and hls.js what was chosen. */
+function linkRenditions(hls: Hls, video: HTMLVideoElement): void {
+  hls.on(Hls.Events.MANIFEST_PARSED, () => {
+    for (const old of [...video.videoTracks]) video.removeVideoTrack(old);
+    const track = video.addVideoTrack("main");
+    track.selected = true;
+    hls.levels.forEach((level, index) => {
+      const rendition = track.addRendition(level.url[0] ?? "", level.width, level.height, level.videoCodec, level.bitrate);
+      rendition.id = String(index);
+    });
+  });
+  const choose = (): void => {
+    const chosen = video.videoRenditions.selectedIndex; // -1 is automatic, for both sides
+    if (chosen !== hls.manualLevel) hls.nextLevel = chosen;
+  };
+  video.videoRenditions.addEventListener("change", choose);
+  hls.on(Hls.Events.DESTROYING, () => video.videoRenditions.removeEventListener("change", choose));
+}
+
+/** Calls `onStuck` when the picture has been waiting for data for too long without saying why. */
+function watchForStalls(video: HTMLVideoElement, onStuck: () => void): () => void {
+  let timer = 0;
+  const clear = (): void => {
+    clearTimeout(timer);
+    timer = 0;
+  };
+  const wait = (): void => {
+    if (timer === 0 && !video.paused) timer = window.setTimeout(onStuck, STUCK_MS);
+  };
+  const ends = ["playing", "pause", "emptied", "timeupdate"] as const;
+  video.addEventListener("waiting", wait);
+  for (const name of ends) video.addEventListener(name, clear);
+  return () => {
+    clear();
+    video.removeEventListener("waiting", wait);
+    for (const name of ends) video.removeEventListener(name, clear);
+  };
+}
+
+class HlsEngine implements Engine {
+  hls: Hls;
+  private resets: number[] = [];
+  private started = false;
+  private readonly stopWatching: () => void;
+  private readonly online = (): void => {
+    if (this.broken) this.retry();
+  };
+  private broken = false;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly options: Options,
+  ) {
+    this.hls = this.open(options.startAt_s);
+    this.stopWatching = watchForStalls(video, () =>
+      this.fail({ code: "stalled", sentence: "The video has stopped arriving.", final: false }),
+    );
+    addEventListener("online", this.online);
+  }
+
+  start(): void {
+    if (this.started) return;
+    this.started = true;
+    this.hls.startLoad(this.options.startAt_s > 0 ? this.options.startAt_s : -1);
+  }
+
+  retry(): void {
+    const position_s = this.video.currentTime || this.options.startAt_s;
+    const rate = this.video.playbackRate;
+    this.broken = false;
+    this.hls.destroy();
+    this.hls = this.open(position_s);
+    this.started = true;
+    this.hls.startLoad(position_s > 0 ? position_s : -1);
+    this.video.playbackRate = rate;
+    this.options.onRecovered();
+    void this.video.play().catch(() => undefined); // the browser may want a gesture first
+  }
+
+  destroy(): void {
+    removeEventListener("online", this.online);
+    this.stopWatching();
+    this.hls.destroy();
+  }
+
+  private open(position_s: number): Hls {
+    const hls = new Hls({ ...CONFIG, startPosition: position_s > 0 ? position_s : -1 });
+    hls.on(Hls.Events.ERROR, (_, data) => {
+      if (data.fatal) this.onFatal(hls, data);
+    });
+    linkRenditions(hls, this.video);
+    hls.loadSource(this.options.src);
+    hls.attachMedia(this.video);
+    return hls;
+  }
+
+  private onFatal(hls: Hls, data: ErrorData): void {
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.mayReset()) {
+      hls.recoverMediaError();
+      return;
+    }
+    this.fail(problemOf(data));
+  }
+
+  private mayReset(): boolean {
+    const now = performance.now();
+    this.resets = this.resets.filter((at) => now - at < RESET_MEMORY_MS);
+    this.resets.push(now);
+    return this.resets.length <= RESETS_MAX;
+  }
+
+  private fail(problem: Problem): void {
+    this.broken = true;
+    this.hls.stopLoad();
+    this.options.onProblem(problem);
+  }
+}
+
+/** The browser's own HLS: iPhones without Managed Media Source. */
+class NativeEngine implements Engine {
+  readonly hls = null;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly options: Options,
+  ) {
+    video.addEventListener("error", this.failed);
+  }
+
+  start(): void {
+    if (this.video.src) return;
+    this.video.src = this.options.startAt_s > 0 ? `${this.options.src}#t=${this.options.startAt_s}` : this.options.src;
+  }
+
+  retry(): void {
+    const position_s = this.video.currentTime;
+    this.options.onRecovered();
+    this.video.src = `${this.options.src}#t=${position_s}`;
+    void this.video.play().catch(() => undefined);
+  }
+
+  destroy(): void {
+    this.video.removeEventListener("error", this.failed);
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  private readonly failed = (): void => {
+    const code = `native-${this.video.error?.code ?? 0}`;
+    this.options.onProblem({ code, sentence: "The video could not be played.", final: false });
+  };
+}
+
+export function open(video: HTMLVideoElement, options: Options): Engine {
+  if (Hls.isSupported()) return new HlsEngine(video, options);
+  if (video.canPlayType("application/vnd.apple.mpegurl")) return new NativeEngine(video, options);
+  options.onProblem({ code: "no-mse", sentence: "This browser can play neither HLS nor Media Source streams.", final: true });
+  return { hls: null, start: () => undefined, retry: () => undefined, destroy: () => undefined };
+}

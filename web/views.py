@@ -1,0 +1,147 @@
+"""What the templates show, worked out from the public JSON of an asset. Pure.
+
+`card` follows the same rules as web/frontend/src/library/view.ts, which takes over after the first paint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from web.resources import AssetResource
+
+CardState = Literal["receiving", "processing", "playable", "ready", "failed"]
+StageState = Literal["processing", "playable", "ready", "failed"]
+
+UNTITLED = "Untitled video"
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """One video of the library. Texts are empty where there is nothing to say."""
+
+    id: str
+    playback_id: str
+    title: str
+    state: CardState
+    percent: int
+    length: str  # "1:23"
+    size: str  # "1080p"
+    created: str  # "22 Nov 2026"
+    created_iso: str
+    problem: str
+    watch: str  # path
+    poster: str  # path
+    portrait: bool
+    left: str = ""  # how long it will take is known to the feed only
+
+
+@dataclass(frozen=True, slots=True)
+class WatchView:
+    """The watch page and the embedded player. Paths, not addresses."""
+
+    playback_id: str
+    title: str
+    description: str
+    state: StageState
+    percent: int
+    detail: str  # why it failed, for the owner's eyes as much as the viewer's
+    duration_s: float | None
+    length: str
+    size: str
+    created: str
+    created_iso: str
+    width: int
+    height: int
+    playlist: str
+    poster: str  # empty when there is none yet
+
+    @property
+    def ratio(self) -> str:
+        """Width over height, bounded so that the page keeps its shape."""
+        return f"{min(2.4, max(0.5, self.width / self.height)):.4f}"
+
+
+BLANK = CardView("", "", "", "receiving", 0, "", "", "", "", "", "", "", portrait=False)
+
+
+def clock(seconds: float) -> str:
+    """83 -> "1:23", 3723 -> "1:02:03"."""
+    minutes, tail = divmod(max(0, int(seconds + 0.5)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{tail:02d}" if hours else f"{minutes}:{tail:02d}"
+
+
+def day(moment: datetime) -> str:
+    """22 Nov 2026."""
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def count(videos: int) -> str:
+    return "1 video" if videos == 1 else f"{videos} videos"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def card_state(asset: AssetResource) -> CardState:
+    if asset.status == "errored":
+        return "failed"
+    if asset.status == "ready":
+        return "ready"
+    if asset.playable:
+        return "playable"
+    return "processing" if asset.status == "processing" else "receiving"
+
+
+def largest_side(asset: AssetResource) -> str:
+    """ "1080p": the shorter side of the largest rendition that can be watched."""
+    videos = (item for item in asset.renditions if item.kind == "video" and item.status == "ready")
+    largest = max((min(item.width or 0, item.height or 0) for item in videos), default=0)
+    return f"{largest}p" if largest else ""
+
+
+def card(asset: AssetResource) -> CardView:
+    state = card_state(asset)
+    playback_id = asset.playback_ids[0].id if asset.playback_ids else ""
+    source = asset.source
+    seen = state in ("playable", "ready")
+    return CardView(
+        id=asset.id,
+        playback_id=playback_id,
+        title=asset.title or UNTITLED,
+        state=state,
+        percent=int(asset.progress * 100) if state in ("processing", "playable") else 0,
+        length=clock(source.duration_s) if source else "",
+        size=largest_side(asset),
+        created=day(asset.created_at),
+        created_iso=_iso(asset.created_at),
+        problem=asset.error.detail if asset.error else "",
+        watch=f"/watch/{playback_id}" if playback_id and (seen or state == "processing") else "",
+        poster=f"/v/{playback_id}/poster.jpg" if playback_id and seen else "",
+        portrait=bool(source and (source.height or 0) > (source.width or 0)),
+    )
+
+
+def watch(asset: AssetResource, playback_id: str, *, has_poster: bool) -> WatchView:
+    state = card_state(asset)
+    source = asset.source
+    return WatchView(
+        playback_id=playback_id,
+        title=asset.title or UNTITLED,
+        description=asset.description,
+        state="processing" if state == "receiving" else state,
+        percent=int(asset.progress * 100),
+        detail=asset.error.detail if asset.error else "",
+        duration_s=source.duration_s if source else None,
+        length=clock(source.duration_s) if source else "",
+        size=largest_side(asset),
+        created=day(asset.created_at),
+        created_iso=_iso(asset.created_at),
+        width=(source.width if source else None) or 16,
+        height=(source.height if source else None) or 9,
+        playlist=f"/v/{playback_id}/main.m3u8",
+        poster=f"/v/{playback_id}/poster.jpg" if has_poster and asset.playable else "",
+    )
