@@ -33,6 +33,7 @@ from kit.world import World
 BEAT_S = 10.0
 _TICK_S = 0.25  # how soon a stop is noticed
 _LEAST_S = 1.0  # between two heartbeats that bring news
+_GRACE_S = 2.5  # what a step has to stop by itself before its job is handed back under it
 
 _log = log.logger(__name__)
 
@@ -114,6 +115,7 @@ class _Heart:
         self._lease_s, self._beat_s = lease_s, beat_s
         self._renewed_s = world.clock.monotonic_s()
         self._sent: tuple[float, dict[str, Any]] = (0.0, {})
+        self._stop_by_s: float | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heart of {job.id}", daemon=True)
         self.lost = False
@@ -129,9 +131,19 @@ class _Heart:
     def _run(self) -> None:
         while not self._done.wait(min(_TICK_S, self._beat_s)):
             if self._stopping.is_set():
-                self._beat.cancelled.set()
+                self._stop()
             if not self.lost and self._is_due():
                 self._renew()
+
+    def _stop(self) -> None:
+        """Breaks the step off; when it does not listen (an upload that takes long), its job is handed back under it: nothing
+        it still does can count, and the process is about to end."""
+        self._beat.cancelled.set()
+        now_s = self._world.clock.monotonic_s()
+        self._stop_by_s = self._stop_by_s or now_s + _GRACE_S
+        if now_s >= self._stop_by_s and not self.lost:
+            self.lost = True
+            _hand_back(self._world, self._job)
 
     def _is_due(self) -> bool:
         since_s = self._world.clock.monotonic_s() - self._renewed_s
@@ -205,6 +217,19 @@ def _explained(error: Exception, job: Job) -> HeadwaterError:
     return StepFailed(f"The step {job.kind} broke in an unforeseen way ({type(error).__name__}).", code="internal")
 
 
+def _hand_back(world: World, job: Job) -> bool:
+    """Queues the job again without using up an attempt. False when that is not possible: the lease then runs out by itself."""
+    try:
+        with world.db.begin() as conn:
+            job_store.release(conn, job)
+    except Refused:
+        return False
+    except Exception as error:  # noqa: BLE001 - the worker is stopping and can do no more than say so
+        _explained(error, job)
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Ending:
     """The last transaction of an attempt. Each method returns the outcome, as the metrics name it."""
@@ -235,7 +260,7 @@ class _Ending:
         if self.heart.lost:
             return self._say("lost")
         if self.stopping.is_set():
-            return self._released()
+            return self._say("released" if _hand_back(self.world, self.job) else "lost")
         try:
             after = self._insist(lambda conn: self._fail(conn, error))
         except Refused:
@@ -251,17 +276,6 @@ class _Ending:
         if after.state is State.FAILED:
             self.flow.died(conn, after, error)
         return after
-
-    def _released(self) -> str:
-        try:
-            with self.world.db.begin() as conn:
-                job_store.release(conn, self.job)
-        except Refused:
-            return self._say("lost")
-        except Exception as error:  # noqa: BLE001 - the worker is stopping; the lease runs out by itself
-            _explained(error, self.job)
-            return self._say("lost")
-        return self._say("released")
 
     def _insist(self, work: Callable[[Connection], T]) -> T:
         """Commits `work`, again and again while the database is away and the lease holds: the result may have taken hours."""
