@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 GOP_S = 2
 GOPS_PER_SEGMENT = 3
@@ -89,7 +90,9 @@ class SegmentGrid:
     @property
     def target_duration_s(self) -> int:
         """EXT-X-TARGETDURATION (RFC 8216 4.3.3.1), the same for video and audio (Apple rule 8.2)."""
-        longest = Fraction(0)
+        # Whole audio segments differ by one frame; the longer kind need not be among those looked at below.
+        audio_frames = ceil(self.segment_frames / self.frame_rate * AUDIO_RATE_HZ / AAC_FRAME_SAMPLES) if self.segment_count > 3 else 0
+        longest = Fraction(audio_frames * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
         for index in {0, max(0, self.segment_count - 2), self.segment_count - 1}:
             first, end = self.audio_bounds(index)
             audio = Fraction((end - first) * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)

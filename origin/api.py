@@ -10,7 +10,6 @@ small, and always come from here. The origin renders nothing and writes nothing.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ from catalog import store as catalog
 from catalog.asset import PlaybackTarget
 from kit.db import is_away
 from kit.errors import HeadwaterError, NotFound, Unavailable
+from kit.log import logger
 from kit.world import World
 from origin import paths, store
 from origin.delivery import METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
@@ -35,7 +35,7 @@ _CHUNK_BYTES = 256 * 1024
 _NOTHING = "There is nothing at this address."
 _ALL_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"]
 
-_log = logging.getLogger("headwater.origin")
+_log = logger(__name__)
 
 
 class StreamedObject(Response):
@@ -57,7 +57,7 @@ class StreamedObject(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except Unavailable as error:
-            _log.warning("gave up %s in the middle: %s", scope["path"], error.detail)
+            _log.warning("broke off in the middle of an object", path=scope["path"], detail=error.detail)
         except OSError:
             pass  # the client went away, which is its right
         finally:
