@@ -38,7 +38,7 @@ from catalog.tables import assets
 from ingest.upload import OPEN, Tail, UploadSession, UploadState
 from kit.db import Json, Timestamp, metadata
 from kit.errors import NotFound
-from kit.storage import StoredPart
+from kit.storage import ObjectInfo, StoredPart
 from media.ids import AssetId, UploadId
 
 _NOW = func.clock_timestamp()
@@ -215,14 +215,14 @@ def known_incoming(conn: Connection) -> frozenset[tuple[str, str]]:
     return frozenset((row.key, row.etag) for row in conn.execute(query))
 
 
-def take_incoming(conn: Connection, asset_id: str, *, key: str, etag: str, size_bytes: int, listed_at: datetime) -> bool:
+def take_incoming(conn: Connection, asset_id: str, found: ObjectInfo, *, listed_at: datetime) -> bool:
     """Claim a dropped object for `asset_id`; False when somebody else has.
 
     The same bytes may be dropped again under the same key: that is a new file if the earlier one had been taken away before
     the listing that shows it began (`listed_at`, by the database's clock).
     """
-    values = {"asset_id": asset_id, "size_bytes": size_bytes, "found_at": _NOW, "adopted_at": None}
-    statement = upsert(incoming_objects).values(key=key, etag=etag, **values)
+    values = {"asset_id": asset_id, "size_bytes": found.size_bytes, "found_at": _NOW, "adopted_at": None}
+    statement = upsert(incoming_objects).values(key=found.key, etag=found.etag, **values)
     claimed = statement.on_conflict_do_update(
         index_elements=["key", "etag"], set_=values, where=incoming_objects.c.adopted_at < listed_at
     ).returning(incoming_objects.c.key)
