@@ -10,7 +10,6 @@ Nothing here changes anything but the session cookie.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode
 
@@ -25,7 +24,7 @@ from kit.errors import BadRequest, Forbidden, NotFound
 from kit.world import World
 from web import sharing, views
 from web.assets_api import cursor_of, place_of
-from web.front_end import DIST, IMMUTABLE, UNBUILT, FrontEnd, load, templates
+from web.front_end import IMMUTABLE, UNBUILT, FrontEnd, templates
 from web.resources import asset_resource
 from web.session import Sessions
 
@@ -39,14 +38,13 @@ _SWITCHES = ("autoplay", "muted", "loop")
 _WRONG_KEY = "This key is not known here, or it was revoked."
 
 
-def router(world: World, folder: Path = DIST) -> APIRouter:
-    """All routes of the pages. When `folder` holds no built front end, every page says in one sentence how to build it."""
-    front_end = load(folder)
+def router(world: World, sessions: Sessions, front_end: FrontEnd | None) -> APIRouter:
+    """All routes of the pages. Without a front end (`web.front_end.load`) every page says in one sentence how to build it."""
     pages = APIRouter(include_in_schema=False, max_body_size=1 << 16)
     if front_end is None:
         _add_unbuilt(pages)
         return pages
-    shown = _Pages(world, front_end)
+    shown = _Pages(world, sessions, front_end)
     pages.add_api_route("/", shown.library, methods=["GET"])
     pages.add_api_route("/watch/{playback_id}", shown.watch, methods=["GET", "HEAD"])
     pages.add_api_route("/watch/{playback_id}/state", shown.state, methods=["GET"])
@@ -92,13 +90,13 @@ def switches_of(query: Mapping[str, str]) -> str:
 
 
 class _Pages:
-    """The handlers, with what they share."""
+    """The handlers, with what they share. They are plain functions, so they run in a thread and may ask the database."""
 
-    def __init__(self, world: World, front_end: FrontEnd) -> None:
+    def __init__(self, world: World, sessions: Sessions, front_end: FrontEnd) -> None:
         self._world = world
+        self._sessions = sessions
         self._front_end = front_end
         self._render = templates(front_end)
-        self._sessions = Sessions(world)
         self._public_url = world.settings.public_url.rstrip("/")
 
     def library(
