@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media.grid import SegmentGrid
@@ -25,6 +25,7 @@ def extinfs(text: str) -> list[Fraction]:
     return [Fraction(match) for match in re.findall(r"^#EXTINF:([0-9.]+),$", text, re.MULTILINE)]
 
 
+@settings(deadline=None)
 @given(RATES, st.integers(1, 2_000))
 def test_one_timeline(rate: Fraction, frames: int) -> None:
     plan = plan_of(frames=frames, rate=rate)
@@ -41,7 +42,8 @@ def test_one_timeline(rate: Fraction, frames: int) -> None:
     assert abs(sum(extinfs(hls.render_iframes(made.video[0], target_s))) - Fraction(frames) / rate) <= MICROSECOND
 
 
-@given(RATES, st.integers(1, 100_000))
+@settings(deadline=None)
+@given(RATES, st.integers(1, 20_000))
 @example(Fraction(1641, 1001), 34)  # the second of its segments is the only one of 5.504 s
 def test_the_target_duration_holds_for_every_audio_segment(rate: Fraction, frames: int) -> None:
     grid = SegmentGrid(rate, frames)

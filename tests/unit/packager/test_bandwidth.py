@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.bitrate import measure
@@ -37,6 +37,7 @@ def test_a_title_shorter_than_half_a_target_is_its_own_peak() -> None:
     assert (rates.bitrate_bps, rates.peak_bps) == (200_000, 200_000)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(1, 10_000_000), st.fractions(Fraction(1, 2), Fraction(13, 2), max_denominator=1001)), min_size=1, max_size=12
