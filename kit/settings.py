@@ -75,9 +75,14 @@ def _parse(name: str, kind: Any, text: str) -> Any:
         raise BadSetting(f"{PREFIX}{name.upper()} is {text!r}, but must be {wanted}.") from error
 
 
+def environment() -> Mapping[str, str]:
+    """This process's environment, for composition roots: what they hand on to the processes they start, and where to look for folders."""
+    return os.environ
+
+
 def load(source: Mapping[str, str] | None = None) -> Settings:
     """Settings from `source` (the environment when None). Raises BadSetting."""
-    given = os.environ if source is None else source
+    given = environment() if source is None else source
     hints = get_type_hints(Settings)
     values: dict[str, Any] = {}
     for item in dataclasses.fields(Settings):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from kit.clock import SystemClock
 from kit.errors import HeadwaterError
+from kit.settings import environment as own_environment
 
 _CLOCK = SystemClock()
 _LAUNCH = Path(__file__).with_name("launch.py")
@@ -29,6 +30,12 @@ class PartFailed(HeadwaterError):
     """A part did not start, or ended. `detail` is one sentence with the remedy or the log to read."""
 
     code = "part_failed"
+
+
+class Interrupted(HeadwaterError):
+    """Somebody asked to stop while a part was starting."""
+
+    code = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE",
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """What a part sees: a few plain variables of ours, and `extra`. Nobody's HEADWATER_ setting leaks in unasked."""
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(extra)
+    ours = own_environment()
+    return {name: ours[name] for name in _INHERITED if name in ours} | dict(extra)
 
 
 def _launcher(part: Part) -> list[str]:
@@ -86,14 +94,15 @@ def _last_words(log: Path, offset: int) -> str:
 class Child:
     """A running part. Use from the thread that started it: the kernel watches that thread, not the process."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, marks: Mapping[str, str] | None = None) -> None:
         self.part = part
+        self._started_s = _CLOCK.monotonic_s()
         part.log.parent.mkdir(parents=True, exist_ok=True)
         self._log_start = part.log.stat().st_size if part.log.exists() else 0
         with part.log.open("ab") as log:
             self._process = subprocess.Popen(
-                _launcher(part), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment(part.env),
-                cwd=part.cwd, process_group=0, umask=part.umask,
+                _launcher(part), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env=environment({**part.env, **(marks or {})}), cwd=part.cwd, process_group=0, umask=part.umask,
             )  # fmt: skip
 
     @property
@@ -108,11 +117,12 @@ class Child:
     def last_words(self) -> str:
         return _last_words(self.part.log, self._log_start)
 
-    def wait_ready(self) -> float:
-        """Seconds it took. Raises PartFailed when the part ends before, or takes longer than its limit."""
-        began_s = _CLOCK.monotonic_s()
+    def wait_ready(self, give_up: Callable[[], bool] = lambda: False) -> float:
+        """Seconds since its start. Raises PartFailed when the part ends before, or takes longer than its limit, and Interrupted."""
         while not self.part.ready():
-            waited_s = _CLOCK.monotonic_s() - began_s
+            waited_s = _CLOCK.monotonic_s() - self._started_s
+            if give_up():
+                raise Interrupted(f"Stopped while {self.part.name} was starting.")
             if self.exit_code is not None:
                 raise PartFailed(
                     f"{self.part.name} ended while starting: {self.last_words() or 'it said nothing'}. Its log is {self.part.log}."
@@ -121,7 +131,7 @@ class Child:
                 self.stop()
                 raise PartFailed(f"{self.part.name} was not ready after {waited_s:.0f} s. Its log is {self.part.log}.")
             _CLOCK.sleep(0.02)
-        return _CLOCK.monotonic_s() - began_s
+        return _CLOCK.monotonic_s() - self._started_s
 
     def wait_exit(self, limit_s: float) -> None:
         """Until it has ended by itself, or the limit is reached."""
@@ -133,14 +143,12 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(self.part.stop_signal)
 
-    def stop(self) -> None:
-        """Ask, wait, and kill the whole group in the end, also when the leader is already gone and left someone behind."""
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Ask, wait (not when in a hurry), and kill the whole group in the end, also when the leader is gone and left someone behind."""
         self.ask_to_stop()
-        try:
-            self._process.wait(self.part.stop_limit_s)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        end_s = _CLOCK.monotonic_s() + self.part.stop_limit_s
+        while self.exit_code is None and _CLOCK.monotonic_s() < end_s and not hurry():
+            self.wait_exit(0.05)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

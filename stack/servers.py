@@ -33,7 +33,7 @@ from stack import binaries
 from stack.child import Child, Owner, Part, PartFailed, environment
 
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of a Unix socket, without its final zero
-_LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
+_LONGEST_SOCKET_NAME = "/postgres/.s.PGSQL.5432"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,15 +288,3 @@ def forget_weed_sockets(ports: Sequence[int]) -> None:
     for port in ports:
         for path in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):  # noqa: S108
             path.unlink(missing_ok=True)
-
-
-# nginx
-
-
-def nginx(where: Places, config_text: str, ready_address: str, name: str = "edge") -> Part:
-    """nginx with the given configuration, in the foreground. Its folder for caches and temporary files is `<data>/<name>`."""
-    folder, config = where.data / name, where.run / f"{name}.conf"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    config.write_text(config_text)
-    argv = (str(binaries.nginx()), "-p", str(folder), "-c", str(config), "-e", "stderr", "-g", "daemon off;")
-    return Part(name, argv, where.logs / f"{name}.log", ready=lambda: http_answers(ready_address), stop_signal=signal.SIGTERM)

@@ -22,7 +22,7 @@ HOMES = {
     "time.monotonic": ("kit/clock.py",),
     "time.perf_counter": ("kit/clock.py",),
     "time.sleep": ("kit/clock.py",),
-    "os.environ": ("kit/settings.py", "kit/process.py", "stack/child.py"),  # the last two hand PATH on to what they start
+    "os.environ": ("kit/settings.py", "kit/process.py"),  # the latter hands PATH on to what it starts
     "os.getenv": (),
     "os.putenv": (),
     "os.urandom": ("kit/ids.py",),
@@ -37,7 +37,7 @@ HOMES_OF_MODULES = {
     "celery": ("worker/",),
     "ffmpeg": ("transcode/ffmpeg.py",),
     "fastapi": ("/api.py", "web/"),
-    "subprocess": ("kit/process.py", "stack/"),
+    "subprocess": ("kit/process.py", "stack/", "web/frontend/build_hook.py"),  # the last is no part of the running program
 }  # fmt: skip
 
 # Places that must not be named in anything we publish: registries (a lock or a page that names one breaks elsewhere), and

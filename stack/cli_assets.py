@@ -1,0 +1,151 @@
+"""The commands about videos: `upload`, `status`, `list`, `delete`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kit import settings
+from kit.errors import HeadwaterError
+from kit.settings import BadSetting
+from stack.cli_output import errors, exit_for, output, print_json
+from stack.exits import Exit
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", envvar="HEADWATER_DATA_DIR", help="Folder of the local Headwater to talk to.")]
+_UNFINISHED = ("waiting", "uploading", "processing")
+
+
+def _api(data_dir: Path | None) -> Any:
+    from stack.client import Api, find_server
+    from stack.data_dir import local_data_dir
+
+    environment = settings.environment()
+    return Api(find_server(environment, data_dir or local_data_dir(environment)))
+
+
+def upload(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A video file.")],
+    title: Annotated[str, typer.Option("--title", help="Title; without one, the file's name.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until every rendition is done.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Send a video. Interrupted, the same command goes on where it stopped."""
+    from kit.clock import SystemClock
+    from stack import tus_client
+    from stack.progress import AssetProgress, BytesProgress
+
+    clock = SystemClock()
+    with _api(data_dir) as api:
+        note = tus_client.note_path(tus_client.state_dir(settings.environment(), Path.home()), api.server, file)
+        with BytesProgress(errors(), file.name, file.stat().st_size) as shown:
+            work = tus_client.Upload(api, file, clock, shown.sent)
+            ticket, resumed = tus_client.upload(work, note, {"title": title or file.stem})
+        asset = api.asset(ticket.asset_id)
+        if wait:
+            with AssetProgress(errors()) as progress:
+                asset = progress.follow(api, ticket.asset_id, clock)
+        watch = api.watch_url(asset)
+        if as_json:
+            print_json({**asset, "watch_url": watch, "resumed": resumed})
+        else:
+            _print_uploaded(asset, watch)
+    if asset["status"] == "errored":
+        sentence = f"{file.name} cannot be published: {asset['error']['detail']}"
+        errors().print(sentence, style="red", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_uploaded(asset: dict[str, Any], watch: str | None) -> None:
+    console = output()
+    console.print(f"Asset  {asset['id']}", soft_wrap=True, highlight=False, markup=False)
+    if watch and asset["status"] != "errored":
+        console.print(f"Watch  {watch}", soft_wrap=True, highlight=False, markup=False)
+
+
+def status(
+    asset_id: Annotated[str, typer.Argument(help="An asset; without one, the server and everything unfinished.")] = "",
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """How a video, or the whole server, is doing."""
+    from stack import tables
+
+    with _api(data_dir) as api:
+        if asset_id:
+            asset = api.asset(asset_id)
+            watch = api.watch_url(asset)
+            if as_json:
+                print_json({**asset, "watch_url": watch})
+            else:
+                output().print(tables.asset(asset, watch))
+            return
+        api.call("GET", "/readyz")
+        unfinished = [asset for name in _UNFINISHED for asset in api.assets(0, status=name)]
+        if as_json:
+            print_json({"url": api.server.url, "ready": True, "unfinished": unfinished})
+        else:
+            console = output()
+            console.print(f"{api.server.url} is ready.", soft_wrap=True, highlight=False, markup=False)
+            console.print(tables.assets(unfinished) if unfinished else "Nothing is being processed.")
+
+
+def list_assets(
+    limit: Annotated[int, typer.Option("--limit", min=0, help="How many at most; 0 means all.")] = 25,
+    state: Annotated[str, typer.Option("--status", help="Only those of this status.")] = "",
+    text: Annotated[str, typer.Option("--search", help="Only those whose title or description contains this.")] = "",
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """The videos, the newest first."""
+    from stack import tables
+
+    filters = {name: value for name, value in (("status", state), ("q", text)) if value}
+    with _api(data_dir) as api:
+        found = list(api.assets(limit, **filters))
+    if as_json:
+        print_json(found)
+    elif found:
+        output().print(tables.assets(found))
+    else:
+        output().print("There is no video yet: `headwater upload FILE` sends one." if not filters else "No video fits.", markup=False)
+
+
+def delete(
+    asset_ids: Annotated[list[str], typer.Argument(metavar="ASSET_ID...", help="Assets to delete.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete videos, with everything that was made from them."""
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise BadSetting("Nobody can be asked here whether to delete: say --yes.")
+        typer.confirm(f"Delete {len(asset_ids)} video{'s' if len(asset_ids) > 1 else ''} for good?", abort=True)
+    outcome: dict[str, str] = {}
+    worst = Exit.OK
+    with _api(data_dir) as api:
+        for asset_id in asset_ids:
+            try:
+                api.call("DELETE", f"/v1/assets/{asset_id}")
+                outcome[asset_id] = "deleted"
+            except HeadwaterError as error:
+                outcome[asset_id], worst = error.detail, exit_for(error)
+    if as_json:
+        print_json([{"id": asset_id, "outcome": said} for asset_id, said in outcome.items()])
+    else:
+        for asset_id, said in outcome.items():
+            output().print(f"{asset_id}  {said}", soft_wrap=True, highlight=False, markup=False)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(upload)
+    app.command()(status)
+    app.command("list")(list_assets)
+    app.command()(delete)

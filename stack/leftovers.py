@@ -1,0 +1,49 @@
+"""Processes of an earlier run that did not end with it, found by a mark in their environment.
+
+When `headwater up` is killed, the kernel signals its parts, and they stop by themselves. The next start waits for them, and kills
+what does not listen. The mark is the data folder's path, which nothing but a part of that folder has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from kit.clock import Clock
+
+MARK = "HEADWATER_PART_OF"
+_WAIT_S = 15.0
+
+
+def mark(data: Path) -> dict[str, str]:
+    """To be put into the environment of every part."""
+    return {MARK: str(data)}
+
+
+def find(data: Path) -> list[int]:
+    """Living processes of this folder, other than this one. Needs /proc; elsewhere it finds none."""
+    wanted = os.fsencode(f"{MARK}={data}")
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
+                found.append(int(folder.name))
+    return found
+
+
+def clear(data: Path, clock: Clock, tell: Callable[[str], None]) -> None:
+    """Wait until none is left; kill those that stay. Call only while holding the folder's lock."""
+    if not find(data):
+        return
+    tell("Waiting for the parts of an earlier run that was killed.")
+    end_s = clock.monotonic_s() + _WAIT_S
+    while find(data) and clock.monotonic_s() < end_s:
+        clock.sleep(0.1)
+    for pid in find(data):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    while find(data) and clock.monotonic_s() < end_s + _WAIT_S:
+        clock.sleep(0.05)

@@ -1,0 +1,107 @@
+"""Headwater's own processes: what runs in each, and how `headwater up` starts it.
+
+`run_*` is what the commands `headwater api`, `worker`, `sweeper`, `migrate` and `edge` do; docker-compose.yml calls the same ones.
+`*_part` describes such a process for the supervisor.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from kit import settings as kit_settings
+from kit.clock import SystemClock
+from kit.settings import BadSetting, Settings
+from kit.world import World
+from stack import servers
+from stack.child import Part
+
+_TREE = Path(__file__).resolve().parent.parent
+GRACE_S = 3  # how long a stopping API waits for open requests; event streams would keep it for ever
+
+
+def build_world(settings: Settings) -> World:
+    """The real world. Opens no connection."""
+    from kit import db
+    from kit.process import SubprocessRunner
+    from kit.storage.s3 import open_storage
+
+    settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+    return World(settings, SystemClock(), db.connect(settings.database_url), open_storage(settings), SubprocessRunner())
+
+
+def parse_listen(text: str) -> tuple[str, int] | Path:
+    """`host:port` or `unix:/path`. Raises BadSetting."""
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return Path(text.removeprefix("unix:"))
+    host, _, port = text.rpartition(":")
+    if host and port.isdecimal() and int(port) <= 65_535:
+        return host.strip("[]"), int(port)
+    raise BadSetting(f"HEADWATER_API_LISTEN is {text!r}, but must be host:port or unix:/path.")
+
+
+def run_api(settings: Settings, listen: str) -> None:
+    """Serve until SIGTERM. Raises PartFailed when the address is taken."""
+    import uvicorn
+
+    from web.app import create_app
+
+    where = parse_listen(listen)
+    app = create_app(build_world(settings))
+    address: dict[str, object] = {"uds": str(where)} if isinstance(where, Path) else {"host": where[0], "port": where[1]}
+    uvicorn.run(
+        app,
+        **address,  # type: ignore[arg-type]
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=75,  # longer than nginx keeps an idle connection, so that nginx is the one that closes
+    )
+
+
+def socket_serves(path: Path, target: str) -> bool:
+    """Whether an HTTP server on a Unix socket answers a GET of `target` with 200."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(5.0)
+            client.connect(str(path))
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            return b" 200 " in client.recv(64)
+    except OSError:
+        return False
+
+
+def _command(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "stack.cli", *words)
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    return {**kit_settings.to_environment(settings), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+
+
+def api_part(where: servers.Places, settings: Settings) -> Part:
+    path = where.run / "api.sock"
+    path.unlink(missing_ok=True)
+    return Part(
+        "api", _command("api", "--listen", f"unix:{path}"), where.logs / "api.log", ready=lambda: socket_serves(path, "/healthz"),
+        env=_environment(settings), cwd=_TREE, start_limit_s=60, stop_limit_s=GRACE_S + 3,
+    )  # fmt: skip
+
+
+def worker_part(where: servers.Places, settings: Settings) -> Part:
+    """Stopped quickly: whatever it was doing is taken up again from the database."""
+    return Part(
+        "worker", _command("worker"), where.logs / "worker.log", ready=lambda: True, env=_environment(settings), cwd=_TREE, stop_limit_s=5,
+        orphan_signal=signal.SIGKILL,
+    )  # fmt: skip
+
+
+def sweeper_part(where: servers.Places, settings: Settings) -> Part:
+    return Part(
+        "sweeper", _command("sweeper"), where.logs / "sweeper.log", ready=lambda: True, env=_environment(settings), cwd=_TREE,
+        stop_limit_s=5,
+    )  # fmt: skip

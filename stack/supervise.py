@@ -1,0 +1,131 @@
+"""Keeps the parts of a local Headwater running, and ends them.
+
+Parts are started stage by stage: those of one stage at the same time, a stage when the one before is ready. While they run, a part
+that ends is started again, unless it keeps ending: then everything is stopped with a sentence. Parts are stopped in the reverse
+order of their stages. `next_step` decides what happens to a part that ended; the rest does it.
+
+The console is somebody else's: everything that happens is told to a `Teller`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from kit.clock import Clock
+from stack.child import Child, Part, PartFailed
+
+_LOOK_S = 0.25
+_ROTATE_EVERY_S = 30.0
+_LOG_LIMIT_BYTES = 10 << 20
+_RESTARTS, _WINDOW_S = 4, 120.0
+
+
+class Teller(Protocol):
+    """Who tells a person what happens."""
+
+    def ready(self, part: Part, seconds: float) -> None: ...
+    def restarted(self, part: Part, sentence: str) -> None: ...
+    def stopping(self) -> None: ...
+    def stopped(self, seconds: float) -> None: ...
+
+
+def may_restart(earlier_s: Sequence[float], now_s: float) -> bool:
+    """Whether a part that ended is started again, given when it was restarted before: four times in two minutes at most."""
+    return sum(1 for at_s in earlier_s if now_s - at_s < _WINDOW_S) < _RESTARTS
+
+
+def ending(part: Part, exit_code: int, last_words: str) -> str:
+    """How a part ended, as the beginning of a sentence."""
+    if exit_code < 0:
+        return f"{part.name} was ended by {signal.Signals(-exit_code).name}"
+    said = f" saying: {last_words.rstrip('.')}" if last_words else ""
+    return f"{part.name} ended with exit code {exit_code}{said}"
+
+
+def rotate(log: Path, limit_bytes: int = _LOG_LIMIT_BYTES) -> None:
+    """Move what `log` holds to `log.1` when it has grown too large. Copy and truncate: its writer keeps its open file, in append mode."""
+    if log.exists() and log.stat().st_size > limit_bytes:
+        kept = log.read_bytes()
+        log.with_name(log.name + ".1").write_bytes(kept[-limit_bytes:])
+        with log.open("r+b") as file:
+            file.truncate(0)
+
+
+@dataclass(slots=True)
+class _Running:
+    child: Child
+    restarts_s: list[float]
+
+
+class Supervisor:
+    """Use from one thread, the one that starts it: see `Child`."""
+
+    def __init__(self, teller: Teller, clock: Clock, marks: Mapping[str, str]) -> None:
+        """`marks` are added to the environment of every part."""
+        self._teller, self._clock, self._marks = teller, clock, marks
+        self._stages: list[list[_Running]] = []
+        self._wanted_to_stop = threading.Event()
+        self._hurry = False
+
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        """Once: stop in order. Twice: stop at once."""
+        self._hurry = self._wanted_to_stop.is_set()
+        self._wanted_to_stop.set()
+
+    @property
+    def stop_asked(self) -> bool:
+        return self._wanted_to_stop.is_set()
+
+    def children(self) -> list[Child]:
+        return [running.child for stage in self._stages for running in stage]
+
+    def start(self, parts: Sequence[Callable[[], Part]]) -> None:
+        """Start one stage and wait for it. A part is described when its turn comes, as that prepares its folder. Raises PartFailed."""
+        stage: list[_Running] = []
+        self._stages.append(stage)
+        for describe in parts:
+            stage.append(_Running(Child(describe(), self._marks), []))  # noqa: PERF401 - when one fails, those before it have to be stopped
+        for running in stage:
+            self._teller.ready(running.child.part, running.child.wait_ready(give_up=self._wanted_to_stop.is_set))
+
+    def watch(self) -> None:
+        """Until a signal asks to stop. Raises PartFailed when a part keeps ending."""
+        rotated_s = self._clock.monotonic_s()
+        while not self._wanted_to_stop.wait(_LOOK_S):
+            for stage in self._stages:
+                for running in stage:
+                    if running.child.exit_code is not None and not self._wanted_to_stop.is_set():
+                        self._restart(running)
+            if self._clock.monotonic_s() - rotated_s > _ROTATE_EVERY_S:
+                rotated_s = self._clock.monotonic_s()
+                for child in self.children():
+                    rotate(child.part.log)
+
+    def _restart(self, running: _Running) -> None:
+        child, now_s = running.child, self._clock.monotonic_s()
+        how = ending(child.part, child.exit_code or 0, child.last_words())
+        child.stop()  # whoever it left behind
+        if not may_restart(running.restarts_s, now_s):
+            raise PartFailed(f"{how}, again and again, so everything was stopped. Its log is {child.part.log}.")
+        running.restarts_s.append(now_s)
+        self._teller.restarted(child.part, f"{how} and was started again.")
+        self._clock.sleep(min(5.0, 0.2 * 2 ** len(running.restarts_s)))
+        running.child = Child(child.part, self._marks)
+
+    def stop(self) -> None:
+        """Everything that was started, the last stage first, and nothing else."""
+        began_s = self._clock.monotonic_s()
+        self._teller.stopping()
+        for stage in reversed(self._stages):
+            for running in stage:
+                running.child.ask_to_stop()
+            for running in stage:
+                running.child.stop(hurry=lambda: self._hurry)
+        self._stages.clear()
+        self._teller.stopped(self._clock.monotonic_s() - began_s)
