@@ -68,7 +68,9 @@ def save_plan(conn: Connection, asset_id: str, plan: EncodePlan, inits: Mapping[
 
     Raises NotFound, and StepFailed("init_mismatch") when the same digest is already known with other init bytes.
     """
-    conn.execute(upsert(plans).values(digest=plan.digest, plan=plan_to_json(plan)).on_conflict_do_nothing())
+    row_of_plan = upsert(plans).values(digest=plan.digest, plan=plan_to_json(plan))
+    # Writing the digest over itself takes the row's lock, so nobody drops the plan before the asset names it.
+    conn.execute(row_of_plan.on_conflict_do_update(index_elements=["digest"], set_={"digest": row_of_plan.excluded.digest}))
     conn.execute(upsert(renditions).values(_rendition_rows(plan)).on_conflict_do_nothing())
     for rendition, data in inits.items():
         row = {"plan_digest": plan.digest, "rendition": rendition, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
@@ -160,5 +162,6 @@ def load_renditions(conn: Connection, plan_digests: Sequence[str]) -> dict[str, 
 
 def drop_unused_plans(conn: Connection, digests: Sequence[str]) -> None:
     """Forget those of the plans that no asset and no presentation names any more, with everything measured for them."""
+    conn.execute(select(plans.c.digest).where(plans.c.digest.in_(list(digests))).order_by(plans.c.digest).with_for_update())
     wanted = exists().where(assets.c.plan_digest == plans.c.digest) | exists().where(presentations.c.plan_digest == plans.c.digest)
     conn.execute(delete(plans).where(plans.c.digest.in_(list(digests)), ~wanted))

@@ -11,8 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, cast, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.asset import (
@@ -32,6 +45,7 @@ from catalog.plan_store import drop_unused_plans, load_init, load_plan, load_ren
 from catalog.progress import JobTally
 from catalog.tables import assets, playback_ids, presentations
 from kit import ids, job_store
+from kit.db import Json
 from kit.errors import Forbidden, NotFound
 from kit.jobs import NewJob, State
 from media.ids import AssetId, PlaybackId
@@ -48,7 +62,7 @@ PURGE = "catalog.purge"
 _NOW = func.clock_timestamp()
 
 # A long source has a megabyte of key frame times, which only the planner needs.
-_SLIM_SOURCE = func.jsonb_set(assets.c.source, "{video,keyframes}", cast(literal("[]"), JSONB), False).label("source")
+_SLIM_SOURCE = literal_column("jsonb_set(assets.source, '{video,keyframes}', '[]', false)", Json).label("source")
 _SLIM = tuple(_SLIM_SOURCE if column.name == "source" else column for column in assets.c)
 
 
@@ -256,8 +270,9 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
 
     Raises NotFound and WrongStatus. A deleted asset publishes nothing.
     """
+    event = AssetEvent.COMPLETED if new.stage == "ready" else AssetEvent.PLAYABLE
     asset = lock_asset(conn, asset_id)
-    if asset.status is AssetStatus.DELETED:
+    if next_status(asset.status, event) is AssetStatus.DELETED:
         return asset
     values = {
         "plan_digest": new.plan_digest,
@@ -269,7 +284,7 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
     outranked = (presentations.c.plan_digest == new.plan_digest) & (presentations.c.stage == "ready") & (literal(new.stage) != "ready")
     statement = upsert(presentations).values(asset_id=asset_id, **values)
     conn.execute(statement.on_conflict_do_update(index_elements=["asset_id"], set_=values, where=~outranked))
-    return advance(conn, asset_id, AssetEvent.COMPLETED if new.stage == "ready" else AssetEvent.PLAYABLE)
+    return advance(conn, asset_id, event)
 
 
 def current_presentation(conn: Connection, asset_id: str) -> PublishedPresentation | None:

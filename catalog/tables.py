@@ -8,7 +8,6 @@ and options share the description of their renditions, while the objects themsel
 from __future__ import annotations
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from kit.db import Json, Timestamp, metadata
 

@@ -1,13 +1,10 @@
 """Builds the HTTP application from a world. Decides nothing itself: it says which rooms answer where, and in which layers.
 
-From the outside in: the envelope (request ids, headers, unexpected errors), idempotency, the gate before the studio's pages,
+From the outside in: error pages, the envelope (request ids, headers, unexpected errors), idempotency, the gate before the studio's pages,
 and the routes. It starts nothing; the event feed begins with its first listener.
 """
 
 from __future__ import annotations
-
-import importlib
-import importlib.util
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import JSONResponse
@@ -17,8 +14,9 @@ from accounts import api as keys_api
 from ingest import api as ingest_api
 from kit.world import World
 from origin import api as origin_api
-from web import assets_api, events_api, health, openapi, problems, problems_api
+from web import assets_api, events_api, front_end, health, openapi, pages, problems, problems_api
 from web.envelope import Envelope
+from web.error_pages import ErrorPages
 from web.feed import Feed
 from web.idempotency import Idempotency
 from web.parameters import refuse_unknown
@@ -41,7 +39,7 @@ def _api(world: World, sessions: Sessions, feed: Feed) -> APIRouter:
 
 def create_app(world: World) -> FastAPI:
     """The application. `app.state.sessions` and `app.state.feed` are for the pages and for whoever stops the process."""
-    sessions, feed = Sessions(world), Feed(world)
+    sessions, feed, built = Sessions(world), Feed(world), front_end.load()
     app = FastAPI(
         title="Headwater",
         version="1",
@@ -52,7 +50,8 @@ def create_app(world: World) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(Envelope, settings=world.settings),
+            Middleware(ErrorPages, front_end=built),
+            Middleware(Envelope, world=world),
             Middleware(Idempotency, world=world, identify=sessions.identify),
             Middleware(PageGate, sessions=sessions),
         ],
@@ -66,7 +65,6 @@ def create_app(world: World) -> FastAPI:
     async def document() -> JSONResponse:
         return JSONResponse(openapi.describe(app))
 
-    if importlib.util.find_spec("web.pages") is not None:
-        app.include_router(importlib.import_module("web.pages").router(world, sessions))
+    app.include_router(pages.router(world, sessions, built))
     problems.install(app, world.settings.public_url.rstrip("/"))
     return app

@@ -90,7 +90,12 @@ def _next_link(request: Request, cursor: str) -> str:
 def router(world: World, authenticate: Any) -> APIRouter:
     """The routes; every one needs a principal."""
     api = APIRouter(tags=["assets"], dependencies=[Depends(authenticate)], max_body_size=MAX_JSON_BYTES)
+    _add_reading(api, world)
+    _add_changing(api, world)
+    return api
 
+
+def _add_reading(api: APIRouter, world: World) -> None:
     @api.get("/v1/assets")
     def list_assets(
         *,
@@ -113,6 +118,16 @@ def router(world: World, authenticate: Any) -> APIRouter:
             response.headers["Link"] = _next_link(request, following)
         return AssetList(data=[asset_resource(view) for view in shown], next_cursor=following)
 
+    @api.get("/v1/assets/{asset_id}")
+    def get_asset(asset_id: _AssetPath, response: Response) -> AssetResource:
+        """One asset, with its progress and renditions as they are now."""
+        with world.db.connect() as conn:
+            asset = live_asset(conn, asset_id)
+            _reply(response, asset)
+            return present(conn, world, asset)
+
+
+def _add_changing(api: APIRouter, world: World) -> None:
     @api.post("/v1/assets", status_code=201)
     def import_asset(body: NewImport, response: Response) -> AssetResource:
         """Create an asset and fetch its source from `input_url` in the background."""
@@ -134,14 +149,6 @@ def router(world: World, authenticate: Any) -> APIRouter:
             response.headers["Location"] = f"/v1/assets/{asset.id}"
             return present(conn, world, store.get_asset(conn, asset.id))
 
-    @api.get("/v1/assets/{asset_id}")
-    def get_asset(asset_id: _AssetPath, response: Response) -> AssetResource:
-        """One asset, with its progress and renditions as they are now."""
-        with world.db.connect() as conn:
-            asset = live_asset(conn, asset_id)
-            _reply(response, asset)
-            return present(conn, world, asset)
-
     @api.patch("/v1/assets/{asset_id}")
     def change_asset(asset_id: _AssetPath, body: AssetChanges, response: Response, if_match: _IfMatch = None) -> AssetResource:
         """Change the words of an asset. `external_id: null` removes it; the others cannot be null."""
@@ -158,8 +165,6 @@ def router(world: World, authenticate: Any) -> APIRouter:
         with world.db.begin() as conn:
             asset = live_asset(conn, asset_id)
             store.delete_asset(conn, asset_id, expected_version=expected_version(if_match, asset.version))
-
-    return api
 
 
 def changes_of(body: AssetChanges) -> dict[str, Any]:

@@ -8,7 +8,6 @@ client that they are incomplete.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from kit.db import is_away
 from kit.errors import HeadwaterError
 from kit.log import logger
 from kit.metrics import REGISTRY
-from kit.settings import Settings
+from kit.world import World
 from web.areas import area_of
 from web.headers import security_headers
 from web.problems import Failure, of_error, response_of
@@ -60,10 +59,11 @@ def _request_id(scope: Scope) -> str:
 class Envelope:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
-        self._base_url = settings.public_url.rstrip("/")
-        self._tls = settings.tls
+        self._clock = world.clock
+        self._base_url = world.settings.public_url.rstrip("/")
+        self._tls = world.settings.tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,7 +74,7 @@ class Envelope:
         state["request_id"] = request_id = _request_id(scope)
         others = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
         scope["headers"] = [*others, (b"x-request-id", request_id.encode("latin-1"))]  # every room can name it
-        begun, status = time.monotonic(), 0
+        begun, status = self._clock.monotonic_s(), 0
 
         async def send_wrapped(message: Message) -> None:
             nonlocal status
@@ -84,7 +84,7 @@ class Envelope:
                 headers[HEADER] = request_id
                 for name, value in security_headers(area, tls=self._tls):
                     headers.setdefault(name, value)
-                SECONDS.labels(area.value).observe(time.monotonic() - begun)
+                SECONDS.labels(area.value).observe(self._clock.monotonic_s() - begun)
             await send(message)
 
         try:

@@ -8,7 +8,6 @@ not answer; it says nothing that a stranger should not read.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,9 +15,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from catalog.tables import assets
 from kit import job_store, metrics
+from kit.clock import Clock
 from kit.errors import HeadwaterError, NotFound
 from kit.log import logger
 from kit.world import World
@@ -82,17 +83,17 @@ def probes(world: World) -> Mapping[str, Probe]:
     }
 
 
-async def _check(name: str, probe: Probe) -> Check:
-    begun = time.monotonic()
+async def _check(name: str, probe: Probe, clock: Clock) -> Check:
+    begun_s = clock.monotonic_s()
     try:
         async with asyncio.timeout(LIMIT_S):
             await anyio.to_thread.run_sync(probe.ask, abandon_on_cancel=True)
         ok, detail = True, None
-    except Exception as error:  # noqa: BLE001 - whatever a dependency throws, the answer is "not ready"
+    except (HeadwaterError, SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
         said = error.detail if isinstance(error, HeadwaterError) else type(error).__name__
         _log.warning("not ready", dependency=name, reason=said)
         ok, detail = False, probe.remedy
-    return Check(ok=ok, ms=round(1000 * (time.monotonic() - begun), 1), detail=detail)
+    return Check(ok=ok, ms=round(1000 * (clock.monotonic_s() - begun_s), 1), detail=detail)
 
 
 def router(world: World) -> APIRouter:
@@ -107,7 +108,7 @@ def router(world: World) -> APIRouter:
     @api.get("/readyz", responses={503: {"model": Readiness, "description": "At least one dependency does not answer."}})
     async def readyz(response: Response) -> Readiness:
         """Every dependency answers."""
-        found = await asyncio.gather(*(_check(name, probe) for name, probe in asked.items()))
+        found = await asyncio.gather(*(_check(name, probe, world.clock) for name, probe in asked.items()))
         checks = dict(zip(asked, found, strict=True))
         ready = all(check.ok for check in found)
         response.status_code = 200 if ready else 503

@@ -1,0 +1,125 @@
+"""Progress: what jobs add up to, and that it never falls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.asset import AssetStatus
+from catalog.progress import JobTally, RenditionProgress, asset_progress, rendition_progress, tally
+from kit.jobs import Job, State
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+BEGUN = NOW - timedelta(seconds=20)
+PROCESSING = AssetStatus.PROCESSING
+
+
+def job(kind: str, state: State = State.QUEUED, progress: float = 0.0, **fields: object) -> Job:
+    made = Job(
+        id="job_1", kind=kind, subject="s", asset_id="ast_1", args={}, priority=0, weight=1.0, state=state, attempt=1, max_attempts=3,
+        epoch=1, owner=None, lease_until=None, not_before=BEGUN, progress=progress, stats={}, error_code=None, error_detail=None,
+        created_at=BEGUN, finished_at=None,
+    )  # fmt: skip
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def encode(chunk: int, *renditions: str, **fields: object) -> Job:
+    made = job("transcode.encode", args={"group": 0, "chunk": chunk, "renditions": list(renditions)})
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+DONE = [job("ingest.probe", State.SUCCEEDED, 1.0), job("transcode.plan", State.SUCCEEDED, 1.0)]
+
+
+def test_nothing_is_done_before_the_source_is_here() -> None:
+    assert asset_progress(AssetStatus.UPLOADING, tally([job("ingest.import_url", State.RUNNING, 0.9)]), NOW).progress == 0.0
+
+
+def test_a_ready_asset_is_at_one_whatever_its_jobs_say() -> None:
+    assert asset_progress(AssetStatus.READY, (), NOW).progress == 1.0
+
+
+def test_only_a_ready_asset_is_at_one() -> None:
+    jobs = [*DONE, encode(0, "360p", state=State.SUCCEEDED, progress=1.0)]
+    assert asset_progress(PROCESSING, tally(jobs), NOW).progress == 0.99
+
+
+def test_encoding_counts_by_weight() -> None:
+    jobs = [*DONE, encode(0, "240p", state=State.SUCCEEDED, weight=1.0), encode(0, "360p", progress=0.5, state=State.RUNNING, weight=3.0)]
+    assert asset_progress(PROCESSING, tally(jobs), NOW).progress == pytest.approx(0.03 + 0.96 * 2.5 / 4)
+
+
+def test_the_forecast_is_the_speed_so_far() -> None:
+    jobs = [*DONE, encode(0, "360p", progress=0.25, state=State.RUNNING)]
+    assert asset_progress(PROCESSING, tally(jobs), NOW).eta_s == pytest.approx(60.0)
+
+
+def test_no_forecast_without_anything_to_go_by() -> None:
+    assert asset_progress(PROCESSING, tally([*DONE, encode(0, "360p", progress=0.01, state=State.RUNNING)]), NOW).eta_s is None
+
+
+def test_no_forecast_for_what_was_given_up() -> None:
+    assert asset_progress(AssetStatus.ERRORED, tally([*DONE, encode(0, "360p", progress=0.5)]), NOW).eta_s is None
+
+
+@pytest.mark.parametrize(
+    ("jobs", "wanted"),
+    [
+        ([], RenditionProgress("waiting", 0.0, None)),
+        ([encode(0, "360p")], RenditionProgress("waiting", 0.0, None)),
+        ([encode(0, "240p", state=State.RUNNING, progress=0.5)], RenditionProgress("waiting", 0.0, None)),
+        ([encode(0, "360p", state=State.RUNNING, stats={"fps": 40})], RenditionProgress("encoding", 0.0, 40.0)),
+        (
+            [encode(c, "360p", "720p", state=State.RUNNING, progress=0.5, stats={"fps": 20.0}) for c in (0, 1)],
+            RenditionProgress("encoding", 0.5, 40.0),
+        ),
+        ([encode(0, "360p", state=State.SUCCEEDED, stats={"fps": 99}), encode(1, "360p")], RenditionProgress("encoding", 0.5, None)),
+        ([encode(0, "360p", state=State.SUCCEEDED)], RenditionProgress("ready", 1.0, None)),
+        (
+            [encode(0, "360p", state=State.SUCCEEDED), encode(1, "360p", state=State.FAILED, progress=0.5)],
+            RenditionProgress("failed", 0.75, None),
+        ),
+    ],
+)  # fmt: skip
+def test_a_rendition(jobs: list[Job], wanted: RenditionProgress) -> None:
+    assert rendition_progress("360p", "video", PROCESSING, tally(jobs)) == wanted
+
+
+def test_audio_has_a_job_of_its_own() -> None:
+    jobs = [encode(0, "360p", state=State.SUCCEEDED), job("transcode.audio", State.RUNNING, 0.5)]
+    assert rendition_progress("audio", "audio", PROCESSING, tally(jobs)).progress == 0.5
+
+
+def test_what_was_not_finished_of_a_failed_asset_has_failed() -> None:
+    cancelled = tally([encode(0, "360p", state=State.CANCELLED)])
+    assert rendition_progress("360p", "video", AssetStatus.ERRORED, cancelled).status == "failed"
+    finished = tally([encode(0, "240p", state=State.SUCCEEDED)])
+    assert rendition_progress("240p", "video", AssetStatus.ERRORED, finished).status == "ready"
+
+
+def stages(seeds: list[float]) -> list[list[Job]]:
+    """An asset's jobs at successive moments: probing, planning, then encoding, each job's progress rising."""
+    moments: list[list[Job]] = [[job("ingest.probe", State.RUNNING, 0.4)]]
+    moments.append([DONE[0], job("transcode.plan", State.RUNNING)])
+    fractions = [0.0] * 4
+    for seed in seeds:
+        fractions[int(seed * 4) % 4] = max(fractions[int(seed * 4) % 4], (seed * 7) % 1.0)
+        work = [encode(c, "360p", progress=p, state=State.RUNNING, weight=c + 1.0) for c, p in enumerate(fractions)]
+        moments.append([*DONE, *work, job("transcode.audio", State.SUCCEEDED, weight=0.5)])
+    return moments
+
+
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_progress_never_falls(seeds: list[float]) -> None:
+    shown = [asset_progress(PROCESSING, tally(moment), NOW).progress for moment in stages(seeds)]
+    assert shown == sorted(shown)
+    assert all(0 <= value < 1 for value in shown)
+
+
+def test_jobs_that_are_alike_are_summed_up() -> None:
+    jobs = [encode(c, "360p", state=State.RUNNING, progress=0.5, weight=2.0, stats={"fps": 10}) for c in range(1000)]
+    assert tally(jobs) == (JobTally("transcode.encode", ("360p",), State.RUNNING, 2000.0, 1000.0, 10_000.0, BEGUN),)
