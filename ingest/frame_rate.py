@@ -119,7 +119,7 @@ def _usual(spacing: Spacing) -> Fraction:
     steps = sorted((step, count) for step, count in spacing.bins.items() if step > 0)
     so_far = list(accumulate(count for _, count in steps))
     middle = next((step for (step, _), reached in zip(steps, so_far, strict=True) if 2 * reached >= so_far[-1]), 0)
-    near = [(step, count) for step, count in steps if middle <= 2 * step and 2 * step <= 3 * middle]
+    near = [(step, count) for step, count in steps if 5 * middle <= 8 * step and 5 * step <= 8 * middle]
     if not near:
         return 1 / spacing.average
     return sum(count for _, count in near) / (sum(step * count for step, count in near) * BIN_S)
