@@ -14,7 +14,9 @@ from kit import settings as kit_settings
 
 Listen = Annotated[str, typer.Option("--listen", envvar="HEADWATER_API_LISTEN", help="host:port or unix:/path.")]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", envvar="HEADWATER_KEY_FILE", help="Write a first API key there.")]
-EdgeListen = Annotated[list[str] | None, typer.Option("--listen", envvar="HEADWATER_EDGE_LISTEN", help="host:port; may be repeated.")]
+EdgeListen = Annotated[
+    list[str] | None, typer.Option("--listen", envvar="HEADWATER_EDGE_LISTEN", help="host:port, 0.0.0.0:8080 without it; may be repeated.")
+]
 EdgeApi = Annotated[str, typer.Option("--api", envvar="HEADWATER_EDGE_API", help="The API: host:port or unix:/path.")]
 EdgeDir = Annotated[Path, typer.Option("--directory", envvar="HEADWATER_EDGE_DIR", help="For the cache; may be lost at any time.")]
 EdgeCache = Annotated[float, typer.Option("--cache-gib", envvar="HEADWATER_EDGE_CACHE_GIB", min=0.1, help="Size of the cache.")]

