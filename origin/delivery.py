@@ -111,11 +111,16 @@ def preflight() -> Answer:
     return Answer(204, {**COMMON_HEADERS, **PREFLIGHT_HEADERS, "Allow": METHODS, "Cache-Control": "public, max-age=86400"})
 
 
+def problem_document(status: int, detail: str, *, code: str = "", request_id: str = "") -> dict[str, str | int]:
+    """RFC 9457. The title is the status's name in RFC 9110, which older Pythons spell as its predecessors did."""
+    title = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"}.get(status) or HTTPStatus(status).phrase
+    said: dict[str, str | int] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return said | {name: value for name, value in (("code", code), ("request_id", request_id)) if value}
+
+
 def problem(status: int, detail: str, *, code: str = "", request_id: str = "", extra: Mapping[str, str] | None = None) -> Answer:
-    """A refusal as problem details (RFC 9457)."""
-    says = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    says |= {name: value for name, value in (("code", code), ("request_id", request_id)) if value}
-    body = json.dumps(says).encode()
+    """A refusal."""
+    body = json.dumps(problem_document(status, detail, code=code, request_id=request_id)).encode()
     headers = {**COMMON_HEADERS, **error_policy(status).headers(), "Content-Type": PROBLEM, "Content-Length": str(len(body))}
     return Answer(status, {**headers, **(extra or {})}, body)
 

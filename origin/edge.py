@@ -18,13 +18,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from origin.caching import EDGE_FIELD, MISSING, NEVER, CachePolicy
-from origin.delivery import COMMON_HEADERS, METHODS, PREFLIGHT_HEADERS
+from origin.delivery import COMMON_HEADERS, METHODS, PREFLIGHT_HEADERS, problem_document
 from origin.mime import PROBLEM
 
 _CLIENT_FIELD = "X-Client-Cache-Control"
@@ -227,12 +226,10 @@ def _headers(values: Mapping[str, str]) -> list[_Item]:
     return [f"add_header {name} {_quoted(value)} always" for name, value in values.items()]
 
 
-def _problem(status: int, detail: str, *headers: _Item, prefix: str) -> _Block:
+def _problem(status: int, *headers: _Item, prefix: str) -> _Block:
     """A location that answers with problem details (RFC 9457). Not a named one: nginx cannot go there when it refuses a
     request before it has read the whole address."""
-    says = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "request_id": "@"}
-    if status == 404:
-        says["code"] = "not_found"
+    says = problem_document(status, _SENTENCES[status], code="not_found" if status == 404 else "", request_id="@")
     # `return` is one nginx word in single quotes; none of our sentences has one.
     request_id = "$http_x_request_id" if prefix == "inner" else "$request_id"
     body = json.dumps(says).replace('"@"', f'"{request_id}"')
@@ -268,7 +265,7 @@ def _media_problem(status: int) -> _Block:
         "add_header X-Request-Id $request_id always",
     ]
     # nginx notices an unsatisfiable range when the headers of the object are already set, and keeps them: once is enough.
-    return _problem(status, _SENTENCES[status], *([] if status == 416 else headers), prefix="media")
+    return _problem(status, *([] if status == 416 else headers), prefix="media")
 
 
 def _public_server(edge: EdgeSettings) -> _Block:
@@ -286,10 +283,7 @@ def _public_server(edge: EdgeSettings) -> _Block:
         _preflight_location(),
         _passed_location(edge),
         (_media_problem(status) for status in media_errors),
-        (
-            _problem(status, sentence, "add_header X-Request-Id $request_id always", prefix="plain")
-            for status, sentence in _SENTENCES.items()
-        ),
+        (_problem(status, "add_header X-Request-Id $request_id always", prefix="plain") for status in plain_errors),
     )
 
 
@@ -303,6 +297,7 @@ def _media_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
         _block('if ($hw_path = "")', "return 404"),
         _block("if ($hw_refused)", "return 405"),
         _block("if ($request_method = OPTIONS)", "return 418"),
+        "client_max_body_size 0",  # refused for its method, not for its size; nothing of it is read
         "proxy_pass http://headwater_inner$hw_path",
         _forwarded(edge),
         "proxy_set_header Accept-Encoding $hw_variant",
@@ -371,8 +366,8 @@ def _inner_server(edge: EdgeSettings) -> _Block:
             f"add_header {_CLIENT_FIELD} $upstream_http_cache_control always",
         ),
         _store_location(edge),
-        (_problem(status, _SENTENCES[status], *_both(NEVER), prefix="inner") for status in (500, 502, 503, 504)),
-        _problem(404, _SENTENCES[404], *_both(MISSING), prefix="inner"),
+        (_problem(status, *_both(NEVER), prefix="inner") for status in (500, 502, 503, 504)),
+        _problem(404, *_both(MISSING), prefix="inner"),
     )
 
 
