@@ -149,6 +149,7 @@ def _new_row(new: NewJob) -> dict[str, Any]:
     return {
         **{name: getattr(new, name) for name in ("kind", "subject", "asset_id", "priority", "weight", "max_attempts")},
         "id": sortable("job"), "args": dict(new.args), "state": State.QUEUED, "attempt": 0, "epoch": 0, "progress": 0.0, "stats": {},
+        "not_before": func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, new.delay_s),
     }  # fmt: skip
 
 
