@@ -8,7 +8,7 @@ transaction's start, so that whoever follows changes can ask for "everything sin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -59,6 +59,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
 ]  # fmt: skip
 
 PURGE = "catalog.purge"
+SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before a deletion can store anything
 _NOW = func.clock_timestamp()
 
 # A long source has a megabyte of key frame times, which only the planner needs.
@@ -333,7 +334,8 @@ def delete_asset(conn: Connection, asset_id: str, *, expected_version: int | Non
     deleted = advance(conn, asset_id, AssetEvent.DELETE, version=asset.version + 1)
     conn.execute(delete(playback_ids).where(playback_ids.c.asset_id == asset_id))
     job_store.cancel_asset(conn, asset_id)
-    job_store.enqueue(conn, NewJob(kind=PURGE, subject=asset_id, asset_id=asset_id, weight=0.0, max_attempts=20))
+    at_once = NewJob(kind=PURGE, subject=asset_id, asset_id=asset_id, weight=0.0, max_attempts=20)
+    job_store.enqueue_all(conn, [at_once, replace(at_once, subject=f"{asset_id}/again", delay_s=SETTLED_AFTER_S)])
     return deleted
 
 

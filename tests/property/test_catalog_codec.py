@@ -47,7 +47,8 @@ sounds = st.builds(
 )  # fmt: skip
 plans = st.builds(
     EncodePlan, digest=words, source_digest=words, encoder=words, origin=fractions,
-    grid=st.builds(SegmentGrid, frame_rate=rates, frames=st.integers(1, 10**7)), video=st.lists(rungs, max_size=3).map(tuple), audio=st.none() | sounds,
+    grid=st.builds(SegmentGrid, frame_rate=rates, frames=st.integers(1, 10**7)),
+    video=st.lists(rungs, max_size=3).map(tuple), audio=st.none() | sounds,
     chunks=st.lists(st.builds(Chunk, index=numbers, first_segment=numbers, end_segment=numbers), max_size=3).map(tuple),
     groups=st.lists(st.lists(words, max_size=3).map(tuple), max_size=3).map(tuple),
 )  # fmt: skip
