@@ -40,7 +40,7 @@ class WrongVersion(HeadwaterError):
 
 
 class WrongContentType(HeadwaterError):
-    status, code, retry = 415, "wrong_content_type", Retry.NEVER
+    status, code, retry = 415, "unsupported_media_type", Retry.NEVER
 
 
 class ChecksumMismatch(HeadwaterError):

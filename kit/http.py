@@ -119,11 +119,11 @@ def check_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
-        raise AddressRefused(f"This is not an address that can be fetched: {url[:200]}") from None
+        raise AddressRefused("This is not an address that can be fetched.") from None
     if parsed.scheme not in _PORTS:
         raise AddressRefused("Only http and https addresses are fetched.")
-    if not parsed.host:
-        raise AddressRefused("The address names no host.")
+    if not parsed.host or not 0 < (parsed.port or _PORTS[parsed.scheme]) < 65536:
+        raise AddressRefused("The address names no host, or a port that does not exist.")
     if parsed.userinfo:
         raise AddressRefused("An address with a user name or password in it is not fetched.")
     return parsed

@@ -19,10 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 
+from ingest import sessions
 from ingest.api import router
+from ingest.upload import UploadSession
 from kit import db, settings
 from kit.clock import SystemClock
 from kit.errors import Unauthorized
@@ -30,6 +33,8 @@ from kit.process import SubprocessRunner
 from kit.settings import Settings
 from kit.storage.s3 import open_storage
 from kit.world import World
+from stack.servers import S3Settings
+from tests.live import LiveServers
 from web import problems
 
 KEY = "Bearer hw_test"
@@ -42,11 +47,14 @@ async def authenticate(request: Request) -> str:
     return "tester"
 
 
+def open_world(config: Settings) -> World:
+    return World(config, SystemClock(), db.connect(config.database_url), open_storage(config), SubprocessRunner())
+
+
 def create_app(config: Settings) -> FastAPI:
-    world = World(config, SystemClock(), db.connect(config.database_url), open_storage(config), SubprocessRunner())
     app = FastAPI()
     problems.install(app, config.public_url)
-    app.include_router(router(world, authenticate))
+    app.include_router(router(open_world(config), authenticate))
     return app
 
 
@@ -108,6 +116,76 @@ def upload_server(config: Settings, processes: int = 1) -> Iterator[UploadServer
         yield server
     finally:
         server.close()
+
+
+class Site:
+    """A server for all tests of a module, and what they need to look behind it."""
+
+    def __init__(self, world: World, server: UploadServer) -> None:
+        self.world, self.server = world, server
+        self.http = server.client()
+
+    def create(self, length: int | None = None, **headers: str) -> str:
+        """A new tus upload; returns its path."""
+        size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+        answer = self.http.post("/v1/tus", headers={"Tus-Resumable": "1.0.0", **size, **headers})
+        assert answer.status_code == 201, answer.text
+        return answer.headers["location"]
+
+    def head(self, path: str, status: int = 200) -> httpx.Response:
+        answer = self.http.head(path, headers={"Tus-Resumable": "1.0.0", "Authorization": ""})
+        assert answer.status_code == status
+        return answer
+
+    def offset(self, path: str) -> int:
+        return int(self.head(path).headers["upload-offset"])
+
+    def patch(self, path: str, offset: int, data: bytes | Iterator[bytes], **headers: str) -> httpx.Response:
+        said = {
+            "Tus-Resumable": "1.0.0",
+            "Upload-Offset": str(offset),
+            "Content-Type": "application/offset+octet-stream",
+            "Authorization": "",
+        }
+        return self.http.patch(path, content=data, headers={**said, **{name.replace("_", "-"): value for name, value in headers.items()}})
+
+    def session(self, path: str) -> UploadSession:
+        return sessions.read(self.world, path.split("/")[3])
+
+    def source(self, path: str) -> bytes:
+        """The stored source object."""
+        return self.world.storage.get(f"sources/{self.session(path).asset_id}/source")
+
+    def leftovers(self, path: str) -> list[str]:
+        """Objects of an upload that are not its source."""
+        return [found.key for found in self.world.storage.list(f"uploads/{self.session(path).id}/")]
+
+    def sql(self, statement: str, **values: object) -> list[tuple[object, ...]]:
+        from sqlalchemy import text
+
+        with self.world.db.begin() as conn:
+            found = conn.execute(text(statement), values)
+            return [tuple(row) for row in found] if found.returns_rows else []
+
+
+@pytest.fixture(scope="module")
+def site(
+    servers: LiveServers, broker_url: str, s3_settings: S3Settings, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A running upload server with a database of the module's own."""
+    with servers.database() as address:
+        config = Settings(
+            database_url=address, broker_url=broker_url, s3_endpoint=s3_settings.s3_endpoint, s3_bucket=s3_bucket,
+            s3_access_key=s3_settings.s3_access_key, s3_secret_key=s3_settings.s3_secret_key, s3_region=s3_settings.s3_region,
+            secret_key="a secret of thirty-two characters, or more", scratch_dir=tmp_path_factory.mktemp("scratch"),
+            max_upload_bytes=200_000_000,
+        )  # fmt: skip
+        world = open_world(config)
+        with upload_server(config) as server:
+            running = Site(world, server)
+            yield running
+            running.http.close()
+        world.db.dispose()
 
 
 def main() -> None:

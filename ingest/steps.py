@@ -1,0 +1,7 @@
+"""Every background step of this room."""
+
+from __future__ import annotations
+
+from ingest import probe, upload_steps
+
+STEPS = (*upload_steps.STEPS, *probe.PROBE_STEPS)
