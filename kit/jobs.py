@@ -166,7 +166,7 @@ def advance(job: Job, event: Event, now: datetime) -> Job:
     allowed = TRANSITIONS.get((job.state, type(event)))
     if allowed is None:
         raise Refused(f"Job {job.id} is {job.state}; {type(event).__name__} does not apply to it.")
-    if isinstance(event, Heartbeat | Succeeded | Failed | Released) and event.epoch > job.epoch:
+    if isinstance(event, Heartbeat | Succeeded | Failed | Released) and event.epoch != job.epoch:
         raise Refused(f"Job {job.id} was claimed again (claim {job.epoch}); the word of claim {event.epoch} no longer counts.")
     after = _after(job, event, now)
     assert after.state in allowed, (event, after.state)
