@@ -1,0 +1,42 @@
+"""What the doctor concludes from what it is told."""
+
+from __future__ import annotations
+
+from kit.storage.memory import MemoryStorage
+from stack.doctor import missing_words
+from stack.doctor_storage import examine
+from stack.findings import Outcome
+
+LISTING = """Encoders:
+ V..... = Video
+ ------
+ V....D libx264              libx264 H.264 / AVC (codec h264)
+ A....D aac                  AAC (Advanced Audio Coding)
+"""
+
+
+def test_what_an_ffmpeg_lacks() -> None:
+    assert missing_words(LISTING, ("libx264", "aac")) == []
+    assert missing_words(LISTING, ("libx265", "aac", "video")) == ["libx265", "video"]
+    assert missing_words("", ("aac",)) == ["aac"]
+
+
+class Forgetful(MemoryStorage):
+    """Shows an upload before it is complete, and ends ranges one byte early."""
+
+    def get(self, key: str, *, start: int = 0, end: int | None = None) -> bytes:
+        return super().get(key, start=start, end=end)[: None if end is None else max(0, end - start - 1)]
+
+    def create_multipart(self, key: str, *, content_type: str = "application/octet-stream") -> str:
+        self.put(key, b"")
+        return super().create_multipart(key, content_type=content_type)
+
+
+def test_a_store_that_is_not_fit_is_found_out() -> None:
+    store = Forgetful()
+    outcomes = {finding.title: finding for finding in examine(store)}
+    assert outcomes["ranges"].outcome is Outcome.FAILED
+    assert outcomes["multipart uploads"].said == "An upload was visible before it was complete."
+    assert all(finding.remedy for finding in outcomes.values() if finding.outcome is Outcome.FAILED)
+    assert outcomes["names"].outcome is Outcome.OK
+    assert list(store.list("")) == [], "it cleans up behind itself"
