@@ -39,9 +39,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "wrong_status": ProblemKind(409, "Wrong status", "The asset has moved on; read it again."),
     "wrong_offset": ProblemKind(409, "Wrong offset", "Ask for the offset (HEAD), then continue there."),
     "length_conflict": ProblemKind(409, "Another length", "Send as many bytes as were announced, or create a new upload."),
-    "upload_taken_over": ProblemKind(
-        409, "Taken over", "Ask for the offset (HEAD), then continue there."
-    ),
+    "upload_taken_over": ProblemKind(409, "Taken over", "Ask for the offset (HEAD), then continue there."),
     "upload_complete": ProblemKind(409, "Already complete", "Nothing is left to send."),
     "idempotency_running": ProblemKind(409, "Still running", "The first request with this key has not finished; repeat in a moment."),
     "secret_shown_once": ProblemKind(409, "Secret already shown", "The key was created; its secret cannot be shown again. Create another."),
@@ -58,9 +56,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "unsupported_media_type": ProblemKind(415, "Unsupported content type", "Send the content type that the route documents."),
     "validation_failed": ProblemKind(422, "Invalid input", "Each entry of errors says what is wrong and where."),
     "idempotency_mismatch": ProblemKind(422, "Another request under the same key", "Use a new Idempotency-Key for a new request."),
-    "upload_locked": ProblemKind(
-        423, "Another request is sending", "Wait as Retry-After says, then ask for the offset (HEAD)."
-    ),
+    "upload_locked": ProblemKind(423, "Another request is sending", "Wait as Retry-After says, then ask for the offset (HEAD)."),
     "checksum_mismatch": ProblemKind(460, "Checksum mismatch", "Send the same bytes again; nothing of them was kept."),
     "http_error": ProblemKind(400, "Refused", "The detail says why."),
     "internal": ProblemKind(500, "Internal error", "Report the request id; the log has the rest."),
