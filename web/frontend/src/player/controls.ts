@@ -23,6 +23,10 @@ import "media-chrome/dist/menu/media-settings-menu-item.js";
 
 import { SPEEDS } from "./keys";
 
+const SLIDERS =
+  '<path fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" ' +
+  'd="M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5ZM8 14.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5Z"/>';
+
 const MENU = `
   <media-settings-menu class="menu" anchor="auto" hidden>
     <media-settings-menu-item>Quality
@@ -47,7 +51,7 @@ const BAR = `
     <media-time-display showduration notoggle></media-time-display>
     <span class="bar-gap"></span>
     <media-captions-button></media-captions-button>
-    <media-settings-menu-button></media-settings-menu-button>
+    <media-settings-menu-button><svg slot="icon" viewBox="0 0 24 24" aria-hidden="true">${SLIDERS}</svg></media-settings-menu-button>
     <media-pip-button class="roomy"></media-pip-button>
     <media-fullscreen-button></media-fullscreen-button>
   </media-control-bar>`;
