@@ -104,6 +104,8 @@ def check_streams(found: Found, complaint: str, limits: Limits) -> Rejected | No
         has = "only sound" if found.audio else "no moving picture"
         cover = " and a cover picture" if found.attached_pictures and found.audio else ""
         return _no("no_video_stream", f"There is no video in the file: it holds {has}{cover}.")
+    if found.video.index not in found.ticks:
+        return _no("unsupported_format", "The file does not say when its pictures are shown: it is damaged, or not a video.")
     return next(_check_video(found.video, complaint, limits), None)
 
 

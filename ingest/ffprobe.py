@@ -253,7 +253,7 @@ def _video(stream: Mapping[str, Any], container: str) -> FoundVideo:
         rotation=_rotation(stream),
         pixel_format=pixel_format,
         bit_depth=_bit_depth(stream, pixel_format),
-        interlaced=stream.get("field_order") in _INTERLACED,
+        interlaced=_text(stream.get("field_order")) in _INTERLACED,
         color_space=_text(stream.get("color_space")) or "unknown",
         color_transfer=_text(stream.get("color_transfer")) or "unknown",
         color_primaries=_text(stream.get("color_primaries")) or "unknown",

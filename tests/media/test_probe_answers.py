@@ -19,7 +19,7 @@ from tests.clips import Clips
 FOLDER = Path(__file__).parent.parent / "golden" / "ffprobe"
 STREAMS = (
     *("plain", "rotated-90", "languages", "cover-first", "avi", "ts", "mkv", "dolby-vision-5", "dolby-vision-8.1", "hdr10"),
-    *("edit-list", "mp3-cover", "truncated-index-first", "anamorphic", "interlaced", "high10", "mpeg-ps", "prores"),
+    *("edit-list", "mp3-cover", "truncated-index-first", "anamorphic", "interlaced", "high10", "mpeg-ps", "prores", "open-gop"),
 )
 PACKETS = ("avi", "edit-list", "mkv", "mpeg-ps", "open-gop")
 
