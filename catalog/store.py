@@ -213,7 +213,7 @@ def update_details(conn: Connection, asset_id: str, changes: Mapping[str, Any], 
 def check_version(asset: Asset, expected_version: int | None) -> None:
     """Raises PreconditionFailed when somebody else changed the asset meanwhile."""
     if expected_version is not None and asset.version != expected_version:
-        raise PreconditionFailed(f"The asset is at version {asset.version}, not {expected_version}: read it again, then decide.")
+        raise PreconditionFailed(f"The asset was changed meanwhile and is at version {asset.version} now: read it again, then decide.")
 
 
 def advance(conn: Connection, asset_id: str, event: AssetEvent, **facts: Any) -> Asset:

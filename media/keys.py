@@ -15,6 +15,11 @@ def source(asset: AssetId) -> str:
     return f"{SOURCES}{asset}/source"
 
 
+def source_prefix(asset: AssetId) -> str:
+    """Everything that belongs to the source of one asset."""
+    return f"{SOURCES}{asset}/"
+
+
 def upload_tail(upload: UploadId, epoch: int, end: int) -> str:
     """Received bytes that do not fill a part yet; named by the offset at which they end.
 

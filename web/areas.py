@@ -1,4 +1,7 @@
-"""Which part of the site a path belongs to. Headers, sessions and metrics differ by area, and by nothing else. Pure."""
+"""Which part of the site a path belongs to. Headers, sessions and metrics differ by area, and by nothing else. Pure.
+
+A page that needs a session lies below /studio, or is the library itself; a page anywhere else is public.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,13 @@ class Area(StrEnum):
     STATIC = "static"  # files of the front end
     HEALTH = "health"  # /healthz, /readyz, /metrics
     SIGN_IN = "sign_in"  # /login, /logout
-    STUDIO = "studio"  # every other page: needs a session
+    STUDIO = "studio"  # the library and whatever lies below /studio: needs a session
+    NOWHERE = "nowhere"  # no page of ours begins like this
 
 
 _BY_FIRST_PART = {
+    "": Area.STUDIO,
+    "studio": Area.STUDIO,
     "v1": Area.API,
     "v": Area.PLAYBACK,
     "s": Area.PLAYBACK,
@@ -33,9 +39,9 @@ _BY_FIRST_PART = {
     "logout": Area.SIGN_IN,
 }
 
-WITH_PAGES = (Area.WATCH, Area.EMBED, Area.SIGN_IN, Area.STUDIO)
+WITH_PAGES = (Area.WATCH, Area.EMBED, Area.SIGN_IN, Area.STUDIO, Area.NOWHERE)
 
 
 def area_of(path: str) -> Area:
     """The area of an absolute path."""
-    return _BY_FIRST_PART.get(path.lstrip("/").partition("/")[0], Area.STUDIO)
+    return _BY_FIRST_PART.get(path.lstrip("/").partition("/")[0], Area.NOWHERE)

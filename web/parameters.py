@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 
-def _declared(dependant: Dependant) -> frozenset[str]:
+def known_parameters(dependant: Dependant) -> frozenset[str]:
+    """The query parameters that a route declares, those of its dependencies included."""
     own = frozenset(field.alias for field in dependant.query_params)
-    return own.union(*(_declared(part) for part in dependant.dependencies))
-
-
-@cache
-def known_parameters(route: APIRoute) -> frozenset[str]:
-    """The query parameters that `route` declares, its dependencies included."""
-    return _declared(route.dependant)
+    return own.union(*(known_parameters(part) for part in dependant.dependencies))
 
 
 def refuse_unknown(request: Request) -> None:
@@ -26,7 +19,7 @@ def refuse_unknown(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute):
         return
-    unknown = sorted(set(request.query_params) - known_parameters(route))
+    unknown = sorted(set(request.query_params) - known_parameters(route.dependant))
     if unknown:
         raise RequestValidationError(
             [{"type": "unknown_parameter", "loc": ("query", name), "msg": "There is no such parameter.", "input": name} for name in unknown]

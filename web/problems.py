@@ -8,7 +8,7 @@ The codes of `asset.error` (why a source was refused) are another list: `ingest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Scope
 
 from kit.errors import HeadwaterError
@@ -83,12 +84,16 @@ def request_id(scope: Scope) -> str:
     return str(getattr(state, "request_id", "") if isinstance(state, State) else state.get("request_id", ""))
 
 
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
+
+
 def body_of(failure: Failure, base_url: str, request_id: str) -> dict[str, Any]:
     """The problem document. Pure."""
     known = PROBLEMS.get(failure.code)
     body: dict[str, Any] = {
         "type": f"{base_url}/v1/problems/{failure.code}" if known else "about:blank",
-        "title": known.title if known else HTTPStatus(failure.status).phrase,
+        "title": known.title if known else _phrase(failure.status),
         "status": failure.status,
         "detail": failure.detail,
         "code": failure.code,
@@ -111,6 +116,8 @@ def response_of(failure: Failure, scope: Scope, base_url: str) -> ProblemRespons
 def of_error(error: HeadwaterError) -> Failure:
     return Failure(error.status, error.code, error.detail)
 
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _BY_STATUS = {
     400: ("bad_request", "The request cannot be understood."),
@@ -146,6 +153,12 @@ def of_validation(errors: Sequence[Mapping[str, Any]]) -> Failure:
     return Failure(422, "validation_failed", f"{name}: {first['detail']}{more}", errors=told)
 
 
+def allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
+    """The methods that some route knows at the path of `scope`: the framework names those of the first route only."""
+    asked = {**scope, "path": scope["path"], "path_params": {}, "root_path": ""}
+    return [method for method in METHODS if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in app.router.routes)]
+
+
 def install(app: FastAPI, base_url: str) -> None:
     """Answer every error of `app` with a problem document."""
 
@@ -155,7 +168,10 @@ def install(app: FastAPI, base_url: str) -> None:
 
     async def refused(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, HTTPException)
-        return response_of(of_http(error), request.scope, base_url)
+        failure = of_http(error)
+        if error.status_code == 405:
+            failure = replace(failure, headers={"Allow": ", ".join(allowed_methods(app, request.scope))})
+        return response_of(failure, request.scope, base_url)
 
     async def invalid(request: Request, error: Exception) -> ProblemResponse:
         assert isinstance(error, RequestValidationError)
