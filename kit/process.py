@@ -53,7 +53,7 @@ class Completed:
     stderr: bytes  # the last 64 KiB
     wall_s: float
     cpu_s: float  # user + system of the process and the children it waited for
-    peak_rss_bytes: int  # of the largest single process
+    peak_rss_bytes: int  # of the largest single process; of runs shorter than a second and smaller than we are, only a lower bound
 
 
 class ProcessTimeout(StepFailed):
@@ -108,8 +108,9 @@ class SubprocessRunner:
             _kill_group(process.pid)  # before the program is reaped, while the number of its group cannot be given to another
             exit_code, usage = _reaped(process)
         ours, theirs = _high_water_bytes(os.getpid()), usage.ru_maxrss * 1024
-        # The kernel also counts the memory this process had when it forked, so a small figure says nothing about the program.
-        peak = theirs if theirs > ours or not watch.peak_bytes else watch.peak_bytes
+        # The kernel also counts the memory this process had when it forked, so a small figure says nothing about the program:
+        # then what was seen of it while it ran is nearer to the truth.
+        peak = theirs if theirs > ours else watch.peak_bytes
         return Completed(
             exit_code, out.collected(), errors.collected(), self._clock.monotonic_s() - started_s, usage.ru_utime + usage.ru_stime, peak
         )
