@@ -25,10 +25,6 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kit.clock import SystemClock
-from kit.db import connect
-from kit.process import ProcessRunner
-from kit.settings import Settings
 from kit.storage.s3 import open_storage
 from kit.world import World
 from origin.api import router
@@ -163,12 +159,12 @@ class Rig:
 
 
 @contextmanager
-def rig(settings: Settings, folder: Path, *, user: str | None) -> Iterator[Rig]:
-    """The whole path. `settings.s3_endpoint` is the real store; what runs here sees the relay instead."""
-    with CountingRelay(settings.s3_endpoint) as relay:
-        through_relay = dataclasses.replace(settings, s3_endpoint=relay.address)
-        world = World(through_relay, SystemClock(), connect(settings.database_url), open_storage(through_relay), ProcessRunner())
-        origin = CountingOrigin(world)
+def rig(world: World, folder: Path, *, user: str | None) -> Iterator[Rig]:
+    """The whole path. `world` reaches the store directly; what runs here goes through the relay instead."""
+    with CountingRelay(world.settings.s3_endpoint) as relay:
+        through_relay = dataclasses.replace(world.settings, s3_endpoint=relay.address, delivery="accel")
+        counted = dataclasses.replace(world, settings=through_relay, storage=open_storage(through_relay))
+        origin = CountingOrigin(counted)
         origin.start()
         (port,) = free_ports(1)
         edge = EdgeSettings(
@@ -180,7 +176,6 @@ def rig(settings: Settings, folder: Path, *, user: str | None) -> Iterator[Rig]:
                 running_nginx(prepare(edge, binaries.nginx()), port, folder / "edge.log"),
                 httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, headers={"Accept-Encoding": "identity"}) as http,
             ):
-                yield Rig(world, relay, origin, edge, port, http)
+                yield Rig(counted, relay, origin, edge, port, http)
         finally:
             origin.stop()
-            world.db.dispose()

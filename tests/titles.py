@@ -27,14 +27,19 @@ AUDIO = AudioRendition("audio", 1, 2, 48_000, 128_000, "mp4a.40.2", "en", "Engli
 
 
 def plan_of(
-    *, frames: int = 24 * 15, rate: Fraction = Fraction(24), rungs: Sequence[str] = ("480p", "720p"), audio: AudioRendition | None = AUDIO
+    *,
+    frames: int = 24 * 15,
+    rate: Fraction = Fraction(24),
+    rungs: Sequence[str] = ("480p", "720p"),
+    audio: AudioRendition | None = AUDIO,
+    source: str = "source",
 ) -> EncodePlan:
     """A plan that no planner made. Its digest follows from its fields, as a real one's does."""
     grid = SegmentGrid(rate, frames)
     video = tuple(VideoRendition(name, *SIZES[name], rate, 23.0, 4_000_000, 8_000_000, 40, "veryfast", 1, CODECS[name]) for name in rungs)
-    digest = hashlib.sha256(repr((frames, rate, tuple(rungs), audio)).encode()).hexdigest()
+    digest = hashlib.sha256(repr((frames, rate, tuple(rungs), audio, source)).encode()).hexdigest()
     groups = ((rungs[0],), tuple(rungs[1:])) if len(rungs) > 1 else ((rungs[0],),)
-    return EncodePlan(PlanDigest(digest), "source", "encoder", grid, Fraction(0), video, audio, (Chunk(0, 0, grid.segment_count),), groups)
+    return EncodePlan(PlanDigest(digest), source, "encoder", grid, Fraction(0), video, audio, (Chunk(0, 0, grid.segment_count),), groups)
 
 
 def names_of(plan: EncodePlan) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,28 +10,18 @@ from sqlalchemy import Connection
 
 from catalog import store
 from catalog.asset import NewPresentation
-from kit.jobs import Job, State
 from kit.step import Beat
 from kit.world import World
 from media import keys
 from media.ids import AssetId
 from packager import steps
 from packager.steps import NotWhole
+from tests.published import publish_job
 from tests.titles import Title, names_of, new_asset, plan_of, put_objects, save_tables, title_of
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def job_for(asset: AssetId, title: Title, stage: str) -> Job:
-    return Job(
-        id="job_1", kind="packager.publish", subject=f"{title.plan.digest}/{stage}", asset_id=asset, args={}, priority=0, weight=1.0,
-        state=State.RUNNING, attempt=1, max_attempts=3, epoch=1, owner="me", lease_until=NOW, not_before=NOW, progress=0.0, stats={},
-        error_code=None, error_detail=None, created_at=NOW, finished_at=None,
-    )  # fmt: skip
 
 
 def publish(world: World, asset: AssetId, title: Title, stage: str) -> NewPresentation:
-    job = job_for(asset, title, stage)
+    job = publish_job(asset, title, stage)
     result: NewPresentation = steps.publish(world, job, Beat())
     with world.db.begin() as conn:
         steps.save(conn, world, job, result)

@@ -1,0 +1,64 @@
+"""A published title on live servers, for tests of delivery: `tests.titles` plus the publishing step itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from kit.jobs import Job, State
+from kit.step import Beat
+from kit.world import World
+from media.ids import AssetId, PlaybackId
+from packager import steps
+from tests.titles import Title, names_of, new_asset, plan_of, put_objects, save_tables, title_of
+
+POSTER = b"\xff\xd8 a picture \xff\xd9"
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Addresses and bytes of a title that anyone may watch."""
+
+    asset: AssetId
+    playback: PlaybackId
+    title: Title
+    multivariant: str = field(repr=False)
+
+    @property
+    def base(self) -> str:
+        return f"/v/{self.playback}/"
+
+    def segment(self, index: int, rendition: str = "480p") -> str:
+        return f"{self.base}{self.title.plan.digest}/{rendition}/{index:05d}.m4s"
+
+    def of_plan(self, rest: str) -> str:
+        return f"{self.base}{self.title.plan.digest}/{rest}"
+
+
+def publish_job(asset: AssetId, title: Title, stage: str) -> Job:
+    return Job(
+        id="job_1", kind="packager.publish", subject=f"{title.plan.digest}/{stage}", asset_id=asset, args={}, priority=0, weight=1.0,
+        state=State.RUNNING, attempt=1, max_attempts=3, epoch=1, owner="me", lease_until=_EPOCH, not_before=_EPOCH, progress=0.0, stats={},
+        error_code=None, error_detail=None, created_at=_EPOCH, finished_at=None,
+    )  # fmt: skip
+
+
+def publish(world: World, asset: AssetId, title: Title, stage: str = "ready") -> str:
+    """Runs and saves the step; the multivariant playlist."""
+    job = publish_job(asset, title, stage)
+    row = steps.publish(world, job, Beat())
+    with world.db.begin() as conn:
+        steps.save(conn, world, job, row)
+    return str(row.multivariant["playlist"])
+
+
+def published(
+    world: World, *, seed: int = 11, rungs: tuple[str, ...] = ("480p", "720p"), least: int = 2_000, most: int = 60_000
+) -> Published:
+    """A title of 15 s in three segments, ready to be watched."""
+    title = title_of(plan_of(rungs=rungs, source=f"source {seed}"), seed=seed, least=least, most=most)
+    asset, playback = new_asset(world, title)
+    put_objects(world, asset, title, names_of(title.plan), poster=POSTER)
+    save_tables(world, title, names_of(title.plan))
+    return Published(asset, playback, title, publish(world, asset, title))
