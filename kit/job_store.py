@@ -244,11 +244,13 @@ def jobs_of_asset(conn: Connection, asset_id: str) -> list[Job]:
     return [_job(row) for row in conn.execute(select(jobs).where(jobs.c.asset_id == asset_id).order_by(jobs.c.created_at, jobs.c.id))]
 
 
-def unfinished(conn: Connection, asset_id: str, kinds: Iterable[str] | None = None) -> int:
-    """How many jobs of the asset have not ended yet."""
+def unfinished(conn: Connection, asset_id: str, kinds: Iterable[str] | None = None, args: Mapping[str, Any] | None = None) -> int:
+    """How many jobs of the asset (of these kinds, with these arguments among theirs) have not ended yet."""
     question = select(func.count()).select_from(jobs).where(jobs.c.asset_id == asset_id, jobs.c.state.in_(UNFINISHED))
     if kinds is not None:
         question = question.where(jobs.c.kind.in_(list(kinds)))
+    if args is not None:
+        question = question.where(jobs.c.args.contains(dict(args)))
     return conn.execute(question).scalar_one()
 
 

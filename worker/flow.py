@@ -1,0 +1,146 @@
+"""Which step follows which, as a table.
+
+    ingest.import_url ┐                                                ┌ transcode.encode × groups × chunks ┐
+    ingest.adopt      ├ (source is whole) ingest.probe → transcode.plan ┼ transcode.audio                    ┼ packager.publish
+    tus, PUT          ┘                                                └ transcode.poster                   ┘ (playable, then ready)
+
+Steps that make a source whole queue its probe themselves (`ingest.received`), as the uploads of the API do. Everything else is
+here: `FOLLOWS` names for each kind of job the rule that yields its followers.
+
+Fan-in counts nothing. The transaction that ends a job locks its asset's row first, so of two siblings that finish at once the
+second sees the first, and asks which siblings are unfinished. Exactly one of them sees none.
+
+Priorities prefer what makes a title watchable: whatever is quick, then the first group of every title, then the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection
+
+import catalog.store
+from catalog.asset import Stage
+from kit import job_store
+from kit.errors import HeadwaterError, NotFound
+from kit.jobs import Job, NewJob
+from media.ids import AssetId
+from media.plan import Chunk, EncodePlan
+from media.rendition import VideoRendition
+
+PROBE, PLAN = "ingest.probe", "transcode.plan"
+ENCODE, AUDIO, POSTER = "transcode.encode", "transcode.audio", "transcode.poster"
+PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
+
+PUBLISH_PRIORITY = 20
+PLAN_PRIORITY = 10  # the default, 0, is left to probes and imports
+FIRST_GROUP_PRIORITY = -10
+POSTER_PRIORITY = -15
+REST_PRIORITY = -20
+
+# Expected CPU seconds, for weighing progress only. Measured with x264 "veryfast" on one core of a 2-core machine:
+# about 200 frames of 1080p a second, of which a quarter is decoding and scaling.
+_CPU_S_PER_PIXEL = 1 / (200 * 1920 * 1080)
+_DECODE_SHARE = 0.25
+_AUDIO_CPU_S_PER_S = 0.015
+_POSTER_CPU_S = 1.0
+
+
+# -- pure: jobs as values
+
+
+def plan_job(asset_id: str) -> NewJob:
+    return NewJob(PLAN, asset_id, asset_id, priority=PLAN_PRIORITY)
+
+
+def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
+    """Everything that has to be encoded, in the order in which it should be. Subjects begin with the asset, because two assets
+    with the same source have the same plan, but each its own objects."""
+    subject = f"{asset_id}/{plan.digest}"
+    jobs = [_encode_job(asset_id, plan, group, chunk) for group in range(len(plan.groups)) for chunk in plan.chunks]
+    if plan.audio is not None:
+        weight = float(plan.grid.duration) * _AUDIO_CPU_S_PER_S
+        jobs.append(NewJob(AUDIO, f"{subject}/audio", asset_id, priority=FIRST_GROUP_PRIORITY, weight=weight))
+    jobs.append(NewJob(POSTER, f"{subject}/poster", asset_id, priority=POSTER_PRIORITY, weight=_POSTER_CPU_S))
+    return jobs
+
+
+def _encode_job(asset_id: str, plan: EncodePlan, group: int, chunk: Chunk) -> NewJob:
+    names = plan.groups[group]
+    return NewJob(
+        ENCODE,
+        f"{asset_id}/{plan.digest}/g{group}/c{chunk.index}",
+        asset_id,
+        args={"group": group, "chunk": chunk.index, "renditions": list(names)},
+        priority=FIRST_GROUP_PRIORITY if group == 0 else REST_PRIORITY,
+        weight=encode_cpu_s(plan, [plan.rendition(name) for name in names], chunk),
+    )
+
+
+def encode_cpu_s(plan: EncodePlan, rungs: Sequence[VideoRendition], chunk: Chunk) -> float:
+    """About how long one core works on `chunk` for these rungs: one decode of the source, which is as large as the top rung."""
+    frames = plan.grid.segment_bounds(chunk.end_segment - 1)[1] - plan.grid.segment_bounds(chunk.first_segment)[0]
+    encoded = sum(rung.width * rung.height for rung in rungs)
+    decoded = max(rung.width * rung.height for rung in plan.video) * _DECODE_SHARE
+    return frames * (encoded + decoded) * _CPU_S_PER_PIXEL
+
+
+def publish_job(asset_id: str, plan_digest: str, stage: Stage) -> NewJob:
+    return NewJob(PUBLISH, f"{asset_id}/{plan_digest}/{stage}", asset_id, priority=PUBLISH_PRIORITY, weight=0.0)
+
+
+def plan_of(job: Job) -> str:
+    """The digest in the subject of an encode, audio or poster job."""
+    return job.subject.split("/")[1]
+
+
+# -- thin SQL: what may follow now
+
+
+def _after_probe(_conn: Connection, job: Job) -> Sequence[NewJob]:
+    return [plan_job(job.asset_id)]
+
+
+def _after_plan(conn: Connection, job: Job) -> Sequence[NewJob]:
+    return encode_jobs(job.asset_id, catalog.store.load_plan(conn, AssetId(job.asset_id)))
+
+
+def _after_encoding(conn: Connection, job: Job) -> Sequence[NewJob]:
+    """The stage that this job was the last one for. A title that is ready at once is not published as playable before."""
+    if job_store.unfinished(conn, job.asset_id, [ENCODE, AUDIO, POSTER]) == 0:
+        return [publish_job(job.asset_id, plan_of(job), "ready")]
+    needed = job.kind == AUDIO or (job.kind == ENCODE and job.args["group"] == 0)
+    waiting = job_store.unfinished(conn, job.asset_id, [AUDIO]) + job_store.unfinished(conn, job.asset_id, [ENCODE], {"group": 0})
+    return [publish_job(job.asset_id, plan_of(job), "playable")] if needed and waiting == 0 else []
+
+
+FOLLOWS: Mapping[str, Callable[[Connection, Job], Sequence[NewJob]]] = {
+    PROBE: _after_probe,
+    PLAN: _after_plan,
+    ENCODE: _after_encoding,
+    AUDIO: _after_encoding,
+    POSTER: _after_encoding,
+}
+"""The rule for each kind of job. Nothing follows a kind that is not here."""
+
+
+class VideoFlow:
+    """`kit.step.Flow` of this product."""
+
+    def lock(self, conn: Connection, job: Job) -> None:
+        with suppress(NotFound):  # then there is nothing that anybody could lock in another order
+            catalog.store.lock_asset(conn, job.asset_id)
+
+    def followers(self, conn: Connection, job: Job, result: Any) -> Sequence[NewJob]:
+        del result  # what a step found is in the database by now
+        rule = FOLLOWS.get(job.kind)
+        return rule(conn, job) if rule is not None else ()
+
+    def died(self, conn: Connection, job: Job, error: HeadwaterError) -> None:
+        """One step given up is the whole title given up: what its siblings would make could not be published."""
+        if job.kind != PURGE:
+            with suppress(NotFound):
+                catalog.store.mark_errored(conn, job.asset_id, error.code, error.detail)
+            job_store.cancel_asset(conn, job.asset_id)
