@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import pwd
 import shutil
@@ -263,15 +262,12 @@ def s3_settings(ports: Sequence[int], access_key: str, secret_key: str) -> S3Set
 
 def seaweed(where: Places, ports: Sequence[int], access_key: str, secret_key: str) -> Part:
     """SeaweedFS with an S3 gateway on `ports[0]`, all of it on loopback, one identity, nothing reported to anyone."""
-    folder, config = where.data / "objects", where.run / "s3.json"
+    folder = where.data / "objects"
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "mini.options").unlink(missing_ok=True)  # the options of its last start, which would win over ours
-    identity = {"name": "headwater", "credentials": [{"accessKey": access_key, "secretKey": secret_key}], "actions": ["Admin"]}
-    config.touch(mode=0o600)
-    config.write_text(json.dumps({"identities": [identity]}))
     options: dict[str, object] = {
-        "dir": folder, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "s3.config": config, "master.telemetry": "false", "webdav": "false",
-        "admin.ui": "false", "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.iam": "false", "volume.preStopSeconds": 0,
+        "dir": folder, "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "master.telemetry": "false", "webdav": "false", "admin.ui": "false",
+        "s3.port.iceberg": 0, "s3.port.lance": 0, "s3.iam": "false", "volume.preStopSeconds": 0,
         "filer.localSocket": where.run / "filer.sock", "s3.localSocket": where.run / "s3.sock",
     }  # fmt: skip
     numbered: dict[str, object] = dict(zip(WEED_PORTS, ports, strict=True))
@@ -279,7 +275,10 @@ def seaweed(where: Places, ports: Sequence[int], access_key: str, secret_key: st
     health = f"http://127.0.0.1:{ports[0]}/healthz"
     return Part(
         "seaweedfs", argv, where.logs / "seaweedfs.log", ready=lambda: http_answers(health), cwd=where.run, start_limit_s=60,
-        env={"WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"},  # a bucket starts with two volumes instead of seven: room for it on a small disk
+        env={
+            "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key,  # the only identity; nobody else may do anything
+            "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2",  # a bucket starts with two volumes instead of seven: room for it on a small disk
+        },
     )  # fmt: skip
 
 
