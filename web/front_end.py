@@ -69,10 +69,9 @@ def _codings(accept_encoding: str) -> frozenset[str]:
     """The codings that are accepted with any weight above zero (RFC 9110 section 12.5.3)."""
     accepted = set()
     for part in accept_encoding.lower().split(","):
-        coding, _, parameters = part.partition(";")
-        weight = parameters.replace(" ", "").removeprefix("q=")
-        if (coding.strip() and weight.strip("0.") != "") or not parameters:
-            accepted.add(coding.strip())
+        coding, _, weight = part.replace(" ", "").partition(";q=")
+        if weight == "" or weight.strip("0.") != "":
+            accepted.add(coding)
     return frozenset(accepted)
 
 

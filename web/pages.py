@@ -85,7 +85,7 @@ def switches_of(query: Mapping[str, str]) -> str:
     start = query.get("start") or query.get("t") or ""
     seconds = start.removesuffix("s")
     if seconds.isascii() and seconds.isdigit() and len(seconds) <= 6:
-        chosen.append(f'start="{int(seconds)}"')
+        chosen.append(f"start={int(seconds)}")
     return " ".join(chosen)
 
 

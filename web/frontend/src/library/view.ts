@@ -1,5 +1,5 @@
 // What a card shows, worked out from an asset or from an upload of this page. Pure: web/views.py holds the same rules for
-// the first paint, and tests/unit/web/test_views.py lists the cases both must agree on.
+// the first paint, and a test holds both to the same answers.
 
 import { bytes, clock, day, left } from "../shared/format";
 import type { Asset } from "./api";
@@ -32,6 +32,8 @@ export interface CardView {
   readonly portrait: boolean;
 }
 
+const UNTITLED = "Untitled video";
+
 export function stateOf(asset: Asset): CardState {
   if (asset.status === "errored") return "failed";
   if (asset.status === "ready") return "ready";
@@ -54,7 +56,7 @@ export function viewOfAsset(asset: Asset): CardView {
   const seen = state === "playable" || state === "ready";
   return {
     state,
-    title: asset.title,
+    title: asset.title || UNTITLED,
     playbackId,
     level: state === "processing" || state === "playable" ? (asset.progress ?? 0) : 0,
     left: (state === "processing" || state === "playable") && asset.eta_s !== null ? left(asset.eta_s) : "",
