@@ -82,11 +82,13 @@ def check_size(size_bytes: int, limits: Limits) -> Rejected | None:
     return None
 
 
-def explain_failure(shape: Shape, complaint: str) -> Rejected:
+def explain_failure(shape: Shape, complaint: str, limits: Limits) -> Rejected:
     """Why ffprobe could not read a file at all. `complaint`: what it printed."""
     refused = re.search(r"Codec \((\w+)\) not on whitelist", complaint)
     if refused:
         return _no("unsupported_codec", f"A track of the file is in the codec {refused[1]}, which is not supported.")
+    if "max pixel count" in complaint:
+        return _too_many_pixels(limits)
     if "max_streams" in complaint:
         return _no("too_many_streams", f"The file has far more tracks than the {MAX_STREAMS} that are accepted.")
     if shape.looks_like is not None:
@@ -119,10 +121,9 @@ def _check_video(video: FoundVideo, complaint: str, limits: Limits) -> Iterator[
     width, height = video.display_size
     stored = video.width * video.height
     if max(stored, width * height) > limits.pixels:
-        size = f"{max(video.width, width)} x {max(video.height, height)}"
-        yield _no("too_many_pixels", f"The picture is {size}; at most {limits.pixels:,} pixels are accepted.")
+        yield _too_many_pixels(limits, f" ({max(video.width, width)} x {max(video.height, height)})")
     if stored == 0 and "max pixel count" in complaint:
-        yield _no("too_many_pixels", f"The picture is too large; at most {limits.pixels:,} pixels are accepted.")
+        yield _too_many_pixels(limits)
     if stored == 0:
         yield _no("unsupported_format", "The file does not say how large its picture is: it is damaged, or not a video.")
     if min(width, height, video.width, video.height) < SMALLEST_SIDE_PX:
@@ -130,6 +131,10 @@ def _check_video(video: FoundVideo, complaint: str, limits: Limits) -> Iterator[
         yield _no("too_small", f"The picture is {video.width} x {video.height} pixels; {sides}.")
     if max(width, height) > MOST_ELONGATED * min(width, height):
         yield _no("unsupported_shape", f"The picture is {width} x {height}: more than {MOST_ELONGATED} times as long as wide.")
+
+
+def _too_many_pixels(limits: Limits, size: str = "") -> Rejected:
+    return _no("too_many_pixels", f"The picture is too large{size}: at most {limits.pixels:,} pixels are accepted.")
 
 
 def check_count(pictures: int) -> Rejected | None:

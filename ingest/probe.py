@@ -91,7 +91,7 @@ class _Prober:
         done = self._run(ffprobe.streams_command(self._program, self._path, self._limits.pixels), keep)
         complaint = done.stderr.decode(errors="replace")
         if done.exit_code != 0:
-            raise checks.explain_failure(shape, complaint)
+            raise checks.explain_failure(shape, complaint, self._limits)
         # Nothing goes between the lines: the runner hands over a very long one in pieces.
         return ffprobe.parse_streams("".join(lines)), complaint
 

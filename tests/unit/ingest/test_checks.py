@@ -205,11 +205,12 @@ def test_too_long_counts_what_is_there_not_what_is_claimed() -> None:
         (Shape(None, False, False, None), "Invalid data", "unsupported_format", "damaged"),
         (Shape(None, True, True, 900), "Invalid data", "unsupported_format", "damaged"),
         (Shape(None, False, False, None), "Codec (magicyuv) not on whitelist 'h264'", "unsupported_codec", "magicyuv"),
+        (Shape(None, True, True, 9), "Picture size 9x9 exceeds specified max pixel count 8", "too_many_pixels", "2,073,600"),
         (Shape(None, True, True, 9), "Number of streams exceeds max_streams parameter (128)", "too_many_streams", "32"),
     ],
 )
 def test_what_ffprobe_could_not_read_is_explained(shape: Shape, complaint: str, code: str, words: str) -> None:
-    refused = explain_failure(shape, complaint)
+    refused = explain_failure(shape, complaint, LIMITS)
     assert reason(refused) == code
     assert words in refused.detail
 
