@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -18,11 +16,13 @@ import pytest
 
 from stack import servers
 from stack.child import Child, Part, PartFailed
+from tests.eventually import eventually
 from tests.live import LiveServers
 
 _HOLDER = """
 import sys, time
 from pathlib import Path
+from tests.eventually import eventually
 from tests.live import LiveServers
 running = LiveServers(Path(sys.argv[1]))
 running.postgres_url, running.broker_url, running.s3
@@ -43,16 +43,6 @@ def processes_naming(text: str) -> list[str]:
             if text in line and int(folder.name) != os.getpid():
                 found.append(line)
     return found
-
-
-def eventually(true: Callable[[], bool], limit_s: float = 30) -> bool:
-    """Whether it becomes true before a limit that is only there to end a hopeless wait."""
-    end_s = time.monotonic() + limit_s
-    while time.monotonic() < end_s:
-        if true():
-            return True
-        time.sleep(0.05)
-    return true()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
