@@ -68,5 +68,7 @@ $(VENV)/.up: pyproject.toml $(FRONTEND) | $(VENV)/.packages-up
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.packages-test | $(VENV)/.up
+# The tests also need browser libraries that are not shipped: a strict playlist parser, a second player, the type checker.
+$(VENV)/.test: $(VENV)/.packages-test web/frontend/package-lock.json | $(VENV)/.up
+	@$(BIN)/python web/frontend/build_hook.py --dev
 	@touch $@
