@@ -91,13 +91,13 @@ class PartWriter:
         self._storage, self._target, self._threads = storage, target, threads
         self._image, self._spare = images
         self._buffer = bytearray()
-        self._sending: asyncio.Task[StoredPart] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self.position = 0  # offset of the next byte
 
     @property
     def storing(self) -> bool:
         """Whether bytes are on their way to the store, so that silence of the sender means nothing."""
-        return self._sending is not None
+        return self._sending is not None and not self._sending.done()
 
     def start_at(self, offset: int, tails: tuple[Tail, ...]) -> None:
         """Continue an upload of which `offset` bytes are stored, the last of them in `tails`."""
@@ -159,20 +159,22 @@ class PartWriter:
         await self._spill()
         await self._settle()
         multipart_id = await self._target.open()
-        self._sending = asyncio.create_task(self._thread(self._put_part, self._image, self.position, multipart_id))
+        self._sending = asyncio.create_task(self._send_part(self._image, self.position, multipart_id))
         self._image, self._spare = self._spare, self._image
         self._image.start = self._image.fresh = self.position
         self._image.tails = ()
 
+    async def _send_part(self, image: _Image, end: int, multipart_id: str) -> None:
+        await self._target.stored(await self._thread(self._put_part, image, end, multipart_id))
+
     async def _settle(self) -> None:
-        """Waits until the part before is stored, and says so."""
+        """Waits until the part that is on its way is stored, and noted."""
         if self._sending is not None:
             try:
-                part = await asyncio.shield(self._sending)
+                await asyncio.shield(self._sending)
             finally:
                 if self._sending.done():
                     self._sending = None
-            await self._target.stored(part)
 
     def _put_part(self, image: _Image, end: int, multipart_id: str) -> StoredPart:
         self._fetch(image, image.tails)

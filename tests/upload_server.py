@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
@@ -76,6 +77,11 @@ class UploadServer:
         self._processes.append(process)
         return process
 
+    @property
+    def running(self) -> int:
+        """How many processes answer."""
+        return len(self._processes)
+
     def wait_ready(self) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -124,6 +130,19 @@ class Site:
     def __init__(self, world: World, server: UploadServer) -> None:
         self.world, self.server = world, server
         self.http = server.client()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def restart(self) -> None:
+        """The server comes back after a kill."""
+        self.http.close()
+        self.server.start()
+        self.server.wait_ready()
+        self.http = self.server.client()
 
     def create(self, length: int | None = None, **headers: str) -> str:
         """A new tus upload; returns its path."""
@@ -181,10 +200,8 @@ def site(
             max_upload_bytes=200_000_000,
         )  # fmt: skip
         world = open_world(config)
-        with upload_server(config) as server:
-            running = Site(world, server)
+        with upload_server(config) as server, Site(world, server) as running:
             yield running
-            running.http.close()
         world.db.dispose()
 
 
