@@ -45,7 +45,7 @@ def _resource(key: ApiKey) -> dict[str, Any]:
 
 def router(world: World, authenticate: Any) -> APIRouter:
     """The routes; every one needs a principal."""
-    api = APIRouter(tags=["api keys"], dependencies=[Depends(authenticate)], max_body_size=1 << 16)
+    api = APIRouter(tags=["api keys"], dependencies=[Depends(authenticate)])
 
     @api.get("/v1/api_keys")
     def list_keys() -> KeyList:

@@ -1,7 +1,7 @@
 """Builds the HTTP application from a world. Decides nothing itself: it says which rooms answer where, and in which layers.
 
-From the outside in: error pages, the envelope (request ids, headers, unexpected errors), idempotency, the gate before the studio's pages,
-and the routes. It starts nothing; the event feed begins with its first listener.
+From the outside in: error pages, the envelope (request ids, headers, unexpected errors), the limit of bodies, idempotency, the
+gate before the studio's pages, and the routes. It starts nothing; the event feed begins with its first listener.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ingest import api as ingest_api
 from kit.world import World
 from origin import api as origin_api
 from web import assets_api, events_api, front_end, health, openapi, pages, problems, problems_api
+from web.body_limit import BodyLimit
 from web.envelope import Envelope
 from web.error_pages import ErrorPages
 from web.feed import Feed
@@ -52,6 +53,7 @@ def create_app(world: World) -> FastAPI:
         middleware=[
             Middleware(ErrorPages, front_end=built),
             Middleware(Envelope, world=world),
+            Middleware(BodyLimit),
             Middleware(Idempotency, world=world, identify=sessions.identify),
             Middleware(PageGate, sessions=sessions),
         ],

@@ -19,7 +19,6 @@ from kit.world import World
 from media.ids import AssetId
 from web.resources import AssetChanges, AssetList, AssetResource, ExternalId, NewImport, Tag, Text, asset_resource
 
-MAX_JSON_BYTES = 1 << 20
 _ETAG = re.compile(r'"v([1-9][0-9]{0,8})"')
 _AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
 _IfMatch = Annotated[str | None, Header(description='The ETag the change is based on, e.g. `"v3"`, or `*`.', examples=['"v3"'])]
@@ -89,7 +88,7 @@ def _next_link(request: Request, cursor: str) -> str:
 
 def router(world: World, authenticate: Any) -> APIRouter:
     """The routes; every one needs a principal."""
-    api = APIRouter(tags=["assets"], dependencies=[Depends(authenticate)], max_body_size=MAX_JSON_BYTES)
+    api = APIRouter(tags=["assets"], dependencies=[Depends(authenticate)])
     _add_reading(api, world)
     _add_changing(api, world)
     return api

@@ -105,8 +105,8 @@ class Envelope:
             return of_error(error)
         if is_away(error):
             return Failure(503, "unavailable", "The database does not answer at the moment.")
-        if "NUL (0x00)" in str(error):  # no text of ours has one, so whatever was asked for does not exist
-            return Failure(400, "bad_request", "A zero byte is not allowed in text.")
+        if "NUL (0x00)" in str(error) or (isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason):
+            return Failure(400, "bad_request", "Text has a character that cannot be stored: a zero byte, or half of a surrogate pair.")
         _log.bug(
             "request failed", error, method=scope["method"], path=loggable_path(scope["path"]), request_id=scope["state"]["request_id"]
         )

@@ -21,12 +21,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import Principal
-from kit.errors import BadRequest, Conflict, Forbidden, HeadwaterError, Retry, TooLarge, Unauthorized
+from kit.errors import BadRequest, Conflict, Forbidden, HeadwaterError, Retry, Unauthorized
 from kit.world import World
 from web import store
+from web.body_limit import UPLOADS
 from web.store import Begun, Reply
 
-MAX_BODY_BYTES = 1 << 20
 SHOWN_ONCE = frozenset({"/v1/api_keys"})  # replies with a secret: never stored
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SAME = ("content-type", "upload-length", "upload-defer-length", "upload-metadata")  # headers that say what is asked for
@@ -79,12 +79,13 @@ def decide(begun: Begun, wanted: str) -> Reply | None:
 
 
 async def _read(request: Request) -> bytes:
-    body = bytearray()
+    """The body, which `web.body_limit` keeps small. Of an upload address only an empty one is read."""
+    if not request.url.path.startswith(UPLOADS):
+        return await request.body()
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.", code="body_too_large")
-    return bytes(body)
+        if chunk:
+            raise BadRequest("Upload bytes cannot be sent under an Idempotency-Key.", code="bad_idempotency_key")
+    return b""
 
 
 class _Recorder:
@@ -132,8 +133,6 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         key = key_of(header)
-        if request.headers.get("content-type", "").startswith("application/offset+octet-stream"):
-            raise BadRequest("Upload bytes cannot be sent under an Idempotency-Key.", code="bad_idempotency_key")
         try:
             principal = await run_in_threadpool(self._identify, request)
         except (Unauthorized, Forbidden):
