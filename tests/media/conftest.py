@@ -14,8 +14,7 @@ from kit.storage.memory import MemoryStorage
 from kit.world import World
 
 
-@pytest.fixture
-def local_world(tmp_path: Path) -> World:
+def world_without_servers(folder: Path) -> World:
     """A world with real programs, storage in memory, and a database that nobody may ask."""
     settings = Settings(
         database_url="postgresql+psycopg://nobody@127.0.0.1:1/nothing",
@@ -24,6 +23,11 @@ def local_world(tmp_path: Path) -> World:
         s3_access_key="",
         s3_secret_key="",
         secret_key="a secret of thirty-two characters, or more",
-        scratch_dir=tmp_path / "scratch",
+        scratch_dir=folder / "scratch",
     )
     return World(settings, SystemClock(), create_engine(settings.database_url), MemoryStorage(), SubprocessRunner())
+
+
+@pytest.fixture
+def local_world(tmp_path: Path) -> World:
+    return world_without_servers(tmp_path)
