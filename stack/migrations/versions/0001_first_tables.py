@@ -123,7 +123,6 @@ def _plans() -> None:
 
 
 def _renditions() -> None:
-    """More of the same room."""
     op.create_table(
         "renditions",
         sa.Column("plan_digest", sa.Text(), nullable=False),
@@ -168,7 +167,6 @@ def _renditions() -> None:
 
 
 def _presentations() -> None:
-    """More of the same room."""
     op.create_table(
         "presentations",
         sa.Column("asset_id", sa.Text(), nullable=False),
@@ -248,7 +246,6 @@ def _incoming_objects() -> None:
 
 
 def _upload_parts() -> None:
-    """More of the same room."""
     op.create_table(
         "upload_parts",
         sa.Column("upload_id", sa.Text(), nullable=False),
