@@ -35,7 +35,7 @@ _CURRENT = CachePolicy("public, max-age=60, stale-while-revalidate=600, stale-if
 POLICIES: Mapping[Kind, CachePolicy] = {
     "multivariant": _CURRENT,
     "poster": _CURRENT,
-    "playlist": CachePolicy("public, max-age=3600, s-maxage=86400", "max-age=20, stale-while-revalidate=20"),
+    "playlist": CachePolicy("public, max-age=3600, s-maxage=86400", "max-age=10, stale-while-revalidate=20"),
     "init": _IMMUTABLE,
     "segment": _IMMUTABLE,
     "still": _IMMUTABLE,

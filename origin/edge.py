@@ -34,10 +34,11 @@ _ERRORS = "/_error/"
 # Everything an S3 service says about itself or about the object, beyond what clients of ours should know.
 _STORE_HEADERS = (
     "Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "ETag", "Expires",
-    "Last-Modified", "Set-Cookie", "Strict-Transport-Security", "Vary", "Via", "x-amz-bucket-region", "x-amz-checksum-type",
-    "x-amz-delete-marker", "x-amz-expiration", "x-amz-id-2", "x-amz-meta-s3cmd-attrs", "x-amz-mp-parts-count", "x-amz-replication-status",
-    "x-amz-request-charged", "x-amz-request-id", "x-amz-server-side-encryption", "x-amz-storage-class", "x-amz-tagging-count",
-    "x-amz-version-id", "x-rgw-object-type", "X-Minio-Deployment-Id", "X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Xss-Protection",
+    "Last-Modified", "Seaweed-X-Amz-Etag", "Seaweed-X-Amz-Owner", "Set-Cookie", "Strict-Transport-Security", "Vary", "Via",
+    "x-amz-bucket-region", "x-amz-checksum-type", "x-amz-delete-marker", "x-amz-expiration", "x-amz-id-2", "x-amz-meta-s3cmd-attrs",
+    "x-amz-mp-parts-count", "x-amz-replication-status", "x-amz-request-charged", "x-amz-request-id", "x-amz-server-side-encryption",
+    "x-amz-storage-class", "x-amz-tagging-count", "x-amz-version-id", "x-rgw-object-type", "X-Minio-Deployment-Id", "X-Ratelimit-Limit",
+    "X-Ratelimit-Remaining", "X-Xss-Protection",
 )  # fmt: skip
 
 
@@ -276,10 +277,12 @@ def _public_server(edge: EdgeSettings) -> _Block:
         (f"listen {address}" for address in edge.listen),
         "server_name _",
         "merge_slashes off",
+        "client_max_body_size 0",
         *(f"set_real_ip_from {network}" for network in edge.trusted_proxies),
         *(["real_ip_header X-Forwarded-For", "real_ip_recursive on"] if edge.trusted_proxies else []),
         _error_pages("plain", plain_errors),
         _media_location(edge, media_errors),
+        _head_location(edge, media_errors),
         _preflight_location(),
         _passed_location(edge),
         (_media_problem(status) for status in media_errors),
@@ -288,18 +291,32 @@ def _public_server(edge: EdgeSettings) -> _Block:
 
 
 def _media_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
-    """Playback: cached, one fetch for each object, nothing of the client's request passed on but its clean path."""
-    own = [*COMMON_HEADERS, "Cache-Control", _CLIENT_FIELD, "Cache-Status", "X-Request-Id", "Set-Cookie"]
+    """Playback: what may be asked, and by which method."""
     return _block(
         "location /v/",
-        _error_pages("media", errors),
-        f"error_page 418 = {_ERRORS}media_preflight",
         _block('if ($hw_path = "")', "return 404"),
         _block("if ($hw_refused)", "return 405"),
         _block("if ($request_method = OPTIONS)", "return 418"),
-        "client_max_body_size 0",  # refused for its method, not for its size; nothing of it is read
+        _block("if ($request_method = HEAD)", "return 419"),
+        f"error_page 418 = {_ERRORS}media_preflight",
+        f"error_page 419 = {_ERRORS}media_head",
+        "max_ranges 1",
+        _cached(edge, errors),
+    )
+
+
+def _head_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
+    """HEAD, on its own because nginx would apply a Range to it (RFC 9110 section 14.2 knows ranges for GET only)."""
+    return _block(f"location = {_ERRORS}media_head", "internal", "max_ranges 0", "add_header Accept-Ranges bytes", _cached(edge, errors))
+
+
+def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
+    """Through the cache: one fetch for each object, and nothing of the client's request passed on but its clean path."""
+    own = [*COMMON_HEADERS, "Cache-Control", _CLIENT_FIELD, "Cache-Status", "X-Request-Id", "Set-Cookie"]
+    return [
+        *_error_pages("media", errors),
         "proxy_pass http://headwater_inner$hw_path",
-        _forwarded(edge),
+        *_forwarded(edge),
         "proxy_set_header Accept-Encoding $hw_variant",
         "proxy_pass_request_headers off",
         "proxy_pass_request_body off",
@@ -313,15 +330,14 @@ def _media_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
         "proxy_cache_use_stale error timeout invalid_header http_500 http_502 http_503 http_504",
         "proxy_ignore_headers Vary Set-Cookie Expires X-Accel-Expires X-Accel-Redirect",
         "proxy_force_ranges on",
-        "max_ranges 1",
         "proxy_connect_timeout 3s",
         "proxy_read_timeout 30s",
-        (f"proxy_hide_header {name}" for name in own),
+        *(f"proxy_hide_header {name}" for name in own),
         f"add_header Cache-Control $upstream_http_{_variable(_CLIENT_FIELD)} always",
         "add_header Cache-Status $hw_cache_status always",
         "add_header X-Request-Id $request_id always",
-        _headers(COMMON_HEADERS),
-    )
+        *_headers(COMMON_HEADERS),
+    ]
 
 
 def _preflight_location() -> _Block:
@@ -335,7 +351,6 @@ def _passed_location(edge: EdgeSettings) -> _Block:
         "location /",
         "proxy_pass http://headwater_api",
         _forwarded(edge),
-        "client_max_body_size 0",
         "client_body_timeout 120s",
         "proxy_request_buffering off",
         "proxy_buffering off",

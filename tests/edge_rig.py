@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kit.storage.s3 import open_storage
@@ -86,6 +87,10 @@ class CountingOrigin:
     def __init__(self, world: World) -> None:
         app = FastAPI()
         app.include_router(router(world), prefix="/v")
+        app.add_api_route("/probe/body", self._take, methods=["POST"])
+        app.add_api_route("/probe/events", self._tell, methods=["GET"])
+        self.received_bytes = 0
+        self.go_on = threading.Event()
         self.requests: list[tuple[str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.port = free_ports(1)[0]
@@ -102,6 +107,22 @@ class CountingOrigin:
             await app(scope, receive, send)
 
         return counted
+
+    async def _take(self, request: Request) -> Response:
+        """Notes how much of a body has arrived."""
+        async for piece in request.stream():
+            self.received_bytes += len(piece)
+        return Response()
+
+    def _tell(self) -> StreamingResponse:
+        """An event, and another one when `go_on` is set."""
+
+        def events() -> Iterator[str]:
+            yield "data: 1\n\n"
+            self.go_on.wait(30)
+            yield "data: 2\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
 
     @property
     def address(self) -> str:
