@@ -9,28 +9,18 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from kit import log
 from kit import settings as kit_settings
-from kit.clock import SystemClock
 from kit.settings import BadSetting, Settings
-from kit.world import World
+from kit.world import open_world
 from stack import servers
 from stack.child import Part
 
 _TREE = Path(__file__).resolve().parent.parent
 GRACE_S = 3  # how long a stopping API waits for open requests; event streams would keep it for ever
-
-
-def build_world(settings: Settings) -> World:
-    """The real world. Opens no connection."""
-    from kit import db
-    from kit.process import SubprocessRunner
-    from kit.storage.s3 import open_storage
-
-    settings.scratch_dir.mkdir(parents=True, exist_ok=True)
-    return World(settings, SystemClock(), db.connect(settings.database_url), open_storage(settings), SubprocessRunner())
 
 
 def parse_listen(text: str) -> tuple[str, int] | Path:
@@ -50,12 +40,13 @@ def run_api(settings: Settings, listen: str) -> None:
     from web.app import create_app
 
     where = parse_listen(listen)
-    app = create_app(build_world(settings))
+    log.configure(settings.log_level)
+    app = create_app(open_world(settings))
     address: dict[str, object] = {"uds": str(where)} if isinstance(where, Path) else {"host": where[0], "port": where[1]}
     uvicorn.run(
         app,
         **address,  # type: ignore[arg-type]
-        log_level=settings.log_level,
+        log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
@@ -92,16 +83,35 @@ def api_part(where: servers.Places, settings: Settings) -> Part:
     )  # fmt: skip
 
 
+def says(log_file: Path, words: str, settings: Settings) -> Callable[[], bool]:
+    """Whether a part has written `words` since now. Taken for granted where the log level is too high for it to say so."""
+    start = log_file.stat().st_size if log_file.exists() else 0
+
+    def said() -> bool:
+        if settings.log_level not in ("debug", "info"):
+            return True
+        try:
+            with log_file.open("rb") as file:
+                file.seek(start)
+                return words.encode() in file.read()
+        except OSError:
+            return False
+
+    return said
+
+
 def worker_part(where: servers.Places, settings: Settings) -> Part:
     """Stopped quickly: whatever it was doing is taken up again from the database."""
+    path = where.logs / "worker.log"
     return Part(
-        "worker", _command("worker"), where.logs / "worker.log", ready=lambda: True, env=_environment(settings), cwd=_TREE, stop_limit_s=5,
-        orphan_signal=signal.SIGKILL,
+        "worker", _command("worker"), path, ready=says(path, "worker ready", settings), env=_environment(settings), cwd=_TREE,
+        start_limit_s=60, stop_limit_s=6, orphan_signal=signal.SIGKILL,
     )  # fmt: skip
 
 
 def sweeper_part(where: servers.Places, settings: Settings) -> Part:
+    path = where.logs / "sweeper.log"
     return Part(
-        "sweeper", _command("sweeper"), where.logs / "sweeper.log", ready=lambda: True, env=_environment(settings), cwd=_TREE,
-        stop_limit_s=5,
+        "sweeper", _command("sweeper"), path, ready=says(path, "sweeper ready", settings), env=_environment(settings), cwd=_TREE,
+        start_limit_s=60, stop_limit_s=6,
     )  # fmt: skip
