@@ -35,7 +35,7 @@ _TICK_S = 0.25  # how soon a stop is noticed
 _LEAST_S = 1.0  # between two heartbeats that bring news
 _GRACE_S = 2.5  # what a step has to stop by itself before its job is handed back under it
 
-_log = log.logger(__name__)
+_log = log.logger("step")
 
 T = TypeVar("T")
 
@@ -211,7 +211,7 @@ def _explained(error: Exception, job: Job) -> HeadwaterError:
         return Unavailable("The worker's disk is full.", code="disk_full")
     if db.is_away(error):
         return Unavailable("The database does not answer.", code="database_unavailable")
-    _log.bug("step broke", error, kind=job.kind, subject=job.subject, job=job.id)
+    _log.bug("broke", error, kind=job.kind, subject=job.subject, job=job.id)
     if isinstance(error, MemoryError):
         return StepFailed("The worker had not enough memory for this step.", code="oom")
     return StepFailed(f"The step {job.kind} broke in an unforeseen way ({type(error).__name__}).", code="internal")
@@ -291,7 +291,7 @@ class _Ending:
     def _say(self, outcome: str, **more: Any) -> str:
         write = {"failed": _log.error, "again": _log.warning, "lost": _log.warning}.get(outcome, _log.info)
         write(
-            f"step {outcome}", kind=self.job.kind, subject=self.job.subject, attempt=self.job.attempt,
+            outcome, kind=self.job.kind, subject=self.job.subject, attempt=self.job.attempt,
             wall_s=self.stats["wall_s"], cpu_s=self.stats.get("cpu_s"), **more,
         )  # fmt: skip
         return outcome

@@ -1,0 +1,84 @@
+"""The sweeper: looks after what nobody else would notice.
+
+Every fifteen seconds it takes back the jobs of workers that are not heard of any more, rings again for jobs that are due and
+that nobody came for, and gives up uploads that have expired. Beside it run the relay of the outbox and the watch over
+`incoming/`. Each of these may run any number of times at once: they decide under row locks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ingest.expiry
+import ingest.watch
+from kit import db, job_store, log
+from kit.errors import HeadwaterError, StepFailed
+from kit.jobs import WORKER_LOST, Job, Refused, State
+from kit.step import Flow
+from kit.world import World
+from worker import outbox
+
+SWEEP_S = 15.0
+
+_log = log.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did to jobs."""
+
+    requeued: int
+    given_up: int
+    rung_again: int
+
+
+def sweep_jobs(world: World, flow: Flow) -> Swept:
+    """Raises what `kit.db.is_away` knows; what was done until then stays done."""
+    with world.db.begin() as conn:
+        late = job_store.expired(conn)
+    states = [_expire(world, flow, job) for job in late]
+    with world.db.begin() as conn:
+        rung = job_store.ring_again(conn)
+    return Swept(states.count(State.QUEUED), states.count(State.FAILED), rung)
+
+
+def _expire(world: World, flow: Flow, job: Job) -> State | None:
+    try:
+        with world.db.begin() as conn:
+            flow.lock(conn, job)
+            after = job_store.expire(conn, job.id)
+            if after.state is State.FAILED:
+                flow.died(conn, after, StepFailed(after.error_detail or "", code=WORKER_LOST))
+    except Refused:  # it was heard of again, or another sweeper was faster
+        return None
+    _log.warning("worker lost", kind=job.kind, subject=job.subject, attempt=job.attempt, owner=job.owner, now=after.state)
+    return after.state
+
+
+def sweep(world: World, flow: Flow) -> None:
+    """One round of everything. An outage is said in one line, and ends the round."""
+    for what, do in (("jobs", lambda: sweep_jobs(world, flow)), ("uploads", lambda: ingest.expiry.expire(world))):
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - an edge of the process: it must live on to sweep again
+            if isinstance(error, HeadwaterError) or db.is_away(error):
+                _log.warning("sweep cut short", what=what, code=getattr(error, "code", None) or "database_unavailable")
+            else:
+                _log.bug("sweep broke", error, what=what)
+
+
+def run(world: World, flow: Flow, ring: Callable[[str], None], stop: threading.Event, *, sweep_s: float = SWEEP_S) -> None:
+    """Until `stop` is set."""
+    threads = [
+        threading.Thread(target=outbox.relay, args=(world, ring, stop), name="relay", daemon=True),
+        threading.Thread(target=ingest.watch.watch, args=(world, stop), name="watch", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    while not stop.is_set():
+        sweep(world, flow)
+        stop.wait(sweep_s)
+    for thread in threads:
+        thread.join(timeout=2.0)

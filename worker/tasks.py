@@ -1,0 +1,155 @@
+"""What one worker process does: it is rung for, or looks by itself, and then works until nothing is ready.
+
+A ring is the Celery task `headwater.work`. Looking is a thread that asks the database every ten seconds, so that work goes on
+without a broker, only a little later. The two never work at the same time in one process. A process that is rung for while it
+works passes the ring on to its siblings through a pipe: one of them may be idle.
+
+The leash is a pipe too: its other end is held by the worker's main process and by nobody else, so every process of the worker
+learns at once when that one stops or dies. Work is then broken off and handed back.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from celery import Celery, signals
+
+from kit import db, job_store, log, scratch
+from kit.ids import token
+from kit.step import BEAT_S, Flow, Step, run_step
+from kit.world import World
+from worker.app import WORK
+
+LOOK_S = 10.0
+_STOP_S = 3.5  # for the current step to end when its process has to
+
+_log = log.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What a worker can do, and the rhythm it keeps."""
+
+    steps: Mapping[str, Step]
+    flow: Flow
+    lease_s: float = job_store.LEASE_S
+    beat_s: float = BEAT_S
+    look_s: float = LOOK_S
+
+
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    """Made by the main process before it forks."""
+
+    leash_read: int
+    leash_held: int  # the main process's end
+    passed_read: int
+    passed_write: int
+
+    @classmethod
+    def make(cls) -> Self:
+        pipes = cls(*os.pipe(), *os.pipe())
+        for end in (pipes.passed_read, pipes.passed_write):
+            os.set_blocking(end, False)
+        return pipes
+
+
+class Attendant:
+    """One worker process at work. Made by the main process, begun in each process after the fork."""
+
+    def __init__(self, open_world: Callable[[], World], duties: Duties, pipes: Pipes) -> None:
+        self._open_world, self._duties, self._pipes = open_world, duties, pipes
+        self._busy = threading.Lock()
+        self._stopping = threading.Event()
+        self._database_away = False
+
+    def begin(self) -> None:
+        """In the process that is to work. Nothing of the world is shared with the process it was forked from."""
+        os.close(self._pipes.leash_held)
+        self._owner = f"{socket.gethostname()}/{os.getpid()}/{token(6)}"
+        self._world = self._open_world()
+        scratch.clear_leftovers(self._world.settings.scratch_dir)
+        for task in (self._feel_leash, self._look):
+            threading.Thread(target=task, name=task.__name__, daemon=True).start()
+
+    def end(self) -> None:
+        """Before the process exits: breaks off what it is doing, and waits until that is handed back."""
+        self._stopping.set()
+        self._busy.acquire(timeout=_STOP_S)
+
+    def answer(self) -> None:
+        """Somebody rang: works until nothing is ready, or passes the ring on."""
+        if self._stopping.is_set():
+            return
+        if not self._busy.acquire(blocking=False):
+            with suppress(BlockingIOError):  # a full pipe is full of rings already
+                os.write(self._pipes.passed_write, b"!")
+            return
+        try:
+            while not self._stopping.is_set() and self._work():
+                pass
+        finally:
+            self._busy.release()
+
+    def _work(self) -> bool:
+        duties = self._duties
+        try:
+            did = run_step(
+                self._world, duties.steps, duties.flow, self._owner,
+                stopping=self._stopping, lease_s=duties.lease_s, beat_s=duties.beat_s,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - the edge of the process: it must live on to look again
+            if not db.is_away(error):
+                _log.bug("looking for work broke", error)
+            elif not self._database_away:
+                _log.warning("database is away; trying again")
+            self._database_away = db.is_away(error)
+            return False
+        if self._database_away:
+            _log.info("database is back")
+        self._database_away = False
+        return did
+
+    def _look(self) -> None:
+        while not self._stopping.is_set():
+            rung, _, _ = select.select([self._pipes.passed_read], [], [], self._duties.look_s)
+            if rung and not self._took_ring():
+                continue
+            self.answer()
+            if rung and self._busy.locked():
+                self._stopping.wait(1.0)  # everybody is at work: do not hand the same ring round in a circle
+
+    def _took_ring(self) -> bool:
+        """Whether this process, and no sibling, got it."""
+        try:
+            return bool(os.read(self._pipes.passed_read, 1))
+        except BlockingIOError:
+            return False
+
+    def _feel_leash(self) -> None:
+        os.read(self._pipes.leash_read, 1)  # ends when nobody holds the other end any more
+        self._stopping.set()
+
+
+def attend(app: Celery, attendant: Attendant) -> None:
+    """Makes the worker processes of `app` do their duties."""
+
+    @app.task(name=WORK, ignore_result=True)  # type: ignore[untyped-decorator]
+    def work(job_id: str) -> None:  # noqa: ARG001 - a ring is for whatever is most urgent
+        attendant.answer()
+
+    def begin(**_: object) -> None:
+        attendant.begin()
+
+    def end(**_: object) -> None:
+        attendant.end()
+
+    signals.worker_process_init.connect(begin, weak=False)
+    signals.worker_process_shutdown.connect(end, weak=False)
