@@ -39,14 +39,12 @@ def router(world: World, feed: Feed, authenticate: Any) -> APIRouter:
     """The two streams. The database is asked before the reply begins, so an unknown asset is an ordinary 404."""
     api = APIRouter(tags=["events"], dependencies=[Depends(authenticate)])
 
-    async def stream(asset_id: str | None, last_event_id: str | None) -> EventStream:
-        seen = resume_point(last_event_id)
-        listener = feed.listen(asset_id, seen)
-        first = await run_in_threadpool(feed.snapshot, asset_id, seen)
+    def stream(asset_id: str | None, last_event_id: str | None) -> EventStream:
+        listener = feed.listen(asset_id, resume_point(last_event_id))
 
         async def body() -> AsyncIterator[bytes]:
             yield f"retry: {RETRY_MS}\n\n".encode()
-            async for state in follow(feed, listener, first, HEARTBEAT_S):
+            async for state in follow(feed, listener, HEARTBEAT_S):
                 yield b": heartbeat\n\n" if state is None else event(state, world.clock.now())
 
         return EventStream(body(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -58,12 +56,12 @@ def router(world: World, feed: Feed, authenticate: Any) -> APIRouter:
     @api.get("/v1/assets/events", response_class=EventStream, responses=_STREAM)  # type: ignore[arg-type]
     async def all_events(last_event_id: _LastEvent = None) -> EventStream:
         """Every change of every asset. First the assets at work, and after a break what changed during it."""
-        return await stream(None, last_event_id)
+        return stream(None, last_event_id)
 
     @api.get("/v1/assets/{asset_id}/events", response_class=EventStream, responses=_STREAM)  # type: ignore[arg-type]
     async def asset_events(asset_id: Annotated[str, Path(max_length=64)], last_event_id: _LastEvent = None) -> EventStream:
         """Every change of one asset, its state now first. Ends when the asset is deleted."""
         await run_in_threadpool(check, asset_id)
-        return await stream(asset_id, last_event_id)
+        return stream(asset_id, last_event_id)
 
     return api

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from catalog import store, views
-from catalog.asset import AssetStatus
+from catalog.asset import Asset, AssetStatus
 from kit.errors import Unavailable
 from kit.log import logger
 from kit.world import World
@@ -78,11 +78,11 @@ def resume_point(text: str | None) -> ResumePoint | None:
 class Listener:
     """One client. Iterating waits for changes; leaving the `async with` block forgets it."""
 
-    def __init__(self, feed: Feed, asset_id: str | None, seen_digest: str | None) -> None:
+    def __init__(self, feed: Feed, asset_id: str | None, seen: ResumePoint | None) -> None:
         self.asset_id = asset_id
+        self.seen = seen
         self._feed = feed
         self._told: dict[str, str] = {}
-        self._seen_digest = seen_digest
         self._pending: dict[str, AssetState] = {}
         self._changed = asyncio.Event()
 
@@ -93,7 +93,7 @@ class Listener:
                 continue
             first = state.asset_id not in self._told
             self._told[state.asset_id] = state.digest
-            if not (first and state.digest == self._seen_digest):
+            if not (first and self.seen is not None and state.digest == self.seen.digest):
                 self._pending[state.asset_id] = state
         if self._pending:
             self.wake()
@@ -117,6 +117,20 @@ class Listener:
         self._feed.leave(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the poller asks the database in one go."""
+
+    watched: frozenset[str]
+    everything: bool  # somebody listens to all assets
+    unseen: frozenset[str]
+    look_back_s: float
+
+    def wants(self, asset: Asset) -> bool:
+        """Whether the state of `asset` is to be told even if its row has not changed: its jobs may have, or somebody is new."""
+        return asset.status is AssetStatus.PROCESSING or asset.id in self.unseen or self.look_back_s > 0
+
+
 class Feed:
     """The poller and its listeners. Lives in one event loop."""
 
@@ -126,6 +140,9 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._stamps: dict[str, datetime] = {}  # by asset, `updated_at` of the state told last
+        self._unseen: set[str] = set()  # assets whose state somebody waits for, changed or not
+        self._look_back_s = 0.0  # and how far back somebody to all assets wants to hear of changes
+        self._hurry = asyncio.Event()
         self._away = False
 
     @property
@@ -140,10 +157,16 @@ class Feed:
         """A listener to one asset, or to all. Raises Unavailable when there are too many."""
         if self._closing or len(self._listeners) >= MAX_LISTENERS:
             raise Unavailable("There are too many listeners at the moment.")
-        return Listener(self, asset_id, seen.digest if seen else None)
+        return Listener(self, asset_id, seen)
 
     def join(self, listener: Listener) -> None:
+        """From now on it hears everything, and before that what it has not seen yet."""
         self._listeners.add(listener)
+        if listener.asset_id is None:
+            self._look_back_s = max(self._look_back_s, self._absence_s(listener.seen))
+        else:
+            self._unseen.add(listener.asset_id)
+        self._hurry.set()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._poll(), name="asset-feed")
 
@@ -156,49 +179,58 @@ class Feed:
         for listener in self._listeners:
             listener.wake()
 
-    def snapshot(self, asset_id: str | None, seen: ResumePoint | None) -> tuple[AssetState, ...]:
-        """What a new listener is told first: the asset; or of all assets those at work and those changed since `seen`. Blocks."""
-        with self._world.db.connect() as conn:
-            wanted = [asset_id] if asset_id is not None else store.changed_assets(conn, self._absence_s(seen))
-            shown = views.load(conn, store.slim_assets(conn, wanted), self._world.clock.now())
-        return tuple(state_of(asset_resource(view)) for view in shown)
-
     def _absence_s(self, seen: ResumePoint | None) -> float:
         if seen is None:
             return _OVERLAP_S
         away_s = (self._world.clock.now() - seen.sent_at).total_seconds()
         return min(max(away_s, 0.0), _LONGEST_ABSENCE_S) + _OVERLAP_S
 
-    def _read(self, watched: frozenset[str], everything: bool) -> tuple[AssetState, ...]:
-        """States of the watched assets that may have changed since the last call. Blocks."""
+    def _question(self) -> Question:
+        """What to ask next. Whoever joined since the last one is served by it."""
+        watched = frozenset(listener.asset_id for listener in self._listeners if listener.asset_id is not None)
+        everything = any(listener.asset_id is None for listener in self._listeners)
+        question = Question(watched, everything, frozenset(self._unseen), self._look_back_s)
+        self._unseen, self._look_back_s = set(), 0.0
+        return question
+
+    def _ask_again(self, question: Question) -> None:
+        """It was not answered."""
+        self._unseen |= question.unseen
+        self._look_back_s = max(self._look_back_s, question.look_back_s)
+
+    def _read(self, question: Question) -> tuple[AssetState, ...]:
+        """The answer: states that may be news to somebody. Blocks."""
         with self._world.db.connect() as conn:
-            asset_ids = watched.union(store.changed_assets(conn, _OVERLAP_S)) if everything else watched
+            asset_ids = set(question.watched)
+            if question.everything:
+                asset_ids.update(store.changed_assets(conn, max(question.look_back_s, _OVERLAP_S)))
             found = store.slim_assets(conn, sorted(asset_ids))
-            moving = [asset for asset in found if asset.status is AssetStatus.PROCESSING or self._stamps.get(asset.id) != asset.updated_at]
+            moving = [asset for asset in found if question.wants(asset) or self._stamps.get(asset.id) != asset.updated_at]
             shown = views.load(conn, moving, self._world.clock.now()) if moving else ()
         self._stamps = {asset.id: asset.updated_at for asset in found}
         return tuple(state_of(asset_resource(view)) for view in shown)
 
     async def _poll(self) -> None:
         while self._listeners and not self._closing:
-            watched = frozenset(listener.asset_id for listener in self._listeners if listener.asset_id is not None)
-            everything = any(listener.asset_id is None for listener in self._listeners)
+            self._hurry.clear()
+            question = self._question()
             try:
-                states = await run_in_threadpool(self._read, watched, everything)
+                states = await run_in_threadpool(self._read, question)
                 self._away = False
             except (DBAPIError, PoolTimeout) as error:
                 if not self._away:
                     _log.warning("the event feed cannot read the database and will try again", error=type(error).__name__)
                 self._away, states = True, ()
+                self._ask_again(question)
             for listener in tuple(self._listeners):
                 listener.offer(states)
-            await asyncio.sleep(POLL_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), POLL_S)
 
 
-async def follow(feed: Feed, listener: Listener, first: Sequence[AssetState], heartbeat_s: float) -> AsyncIterator[AssetState | None]:
-    """States for one client, the first ones first; None when a heartbeat is due. Ends with the asset or the process."""
+async def follow(feed: Feed, listener: Listener, heartbeat_s: float) -> AsyncIterator[AssetState | None]:
+    """States for one client; None when a heartbeat is due. Ends with the asset or the process."""
     async with listener:
-        listener.offer(first)
         while not feed.closing:
             states = await listener.changes(heartbeat_s)
             for state in states:
