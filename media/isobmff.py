@@ -15,7 +15,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
 Data = bytes | bytearray | memoryview
 
@@ -266,13 +265,3 @@ def write_fragment(*, track_id: int, sequence: int, decode_time: int, sample_dur
     data_offset = heads + trun_size + 8
     trun = make_box("trun", struct.pack(">IIi", _TRUN_DATA_OFFSET | _TRUN_SIZE, len(samples), data_offset), sizes)
     return make_box("moof", mfhd, make_box("traf", tfhd, tfdt, trun)) + make_box("mdat", *samples)
-
-
-def is_continuous(fragments: Sequence[FragmentBoxes]) -> bool:
-    """True when each fragment begins at the tick at which the one before it ends (Apple rule 7.3)."""
-    return all(before.decode_time + before.duration == after.decode_time for before, after in pairwise(fragments))
-
-
-def fragment_offsets(fragments: Sequence[FragmentBoxes], head_size: int) -> tuple[int, ...]:
-    """Where each fragment lands when they follow `head_size` bytes one after another."""
-    return tuple(accumulate((fragment.size for fragment in fragments), initial=head_size))[:-1]

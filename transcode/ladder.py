@@ -18,7 +18,7 @@ from media.codecs import avc1, h264_level
 from media.rendition import VideoRendition
 from transcode import table
 
-Profile = Literal["standard", "mobile"]
+Profile = Literal["default", "mobile"]
 
 STANDARD_SIDES = (480, 720, 1080, 1440, 2160)
 MOBILE_SIDES = (240, 360)
@@ -73,17 +73,17 @@ def largest(source: Size, frame_rate: Fraction) -> Size:
     raise ValueError(f"no H.264 level holds {source.width}x{source.height}")
 
 
-def sizes(source: Size, frame_rate: Fraction, profile: Profile = "standard") -> tuple[Size, ...]:
+def sizes(source: Size, frame_rate: Fraction, profile: Profile = "default") -> tuple[Size, ...]:
     """The sizes of the rungs, ascending."""
     top = largest(source, frame_rate)
-    sides = STANDARD_SIDES if profile == "standard" else MOBILE_SIDES + STANDARD_SIDES
+    sides = STANDARD_SIDES if profile == "default" else MOBILE_SIDES + STANDARD_SIDES
     lower = [side for side in sides if side < top.short_side]
     if lower and top.short_side not in sides and lower[-1] > top.short_side * NEARLY_AS_LARGE:
         lower.pop()
     return (*(source.at_short_side(side) for side in lower), top)
 
 
-def rungs(source: Size, frame_rate: Fraction, profile: Profile = "standard") -> tuple[VideoRendition, ...]:
+def rungs(source: Size, frame_rate: Fraction, profile: Profile = "default") -> tuple[VideoRendition, ...]:
     """The ladder of a source of this display size, ascending."""
     return tuple(_rung(size, frame_rate) for size in sizes(source, frame_rate, profile))
 

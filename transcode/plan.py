@@ -29,6 +29,7 @@ PLANNER_VERSION = 1  # raised whenever the commands of `transcode.ffmpeg` or the
 
 CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is encoder priming, and is cut off
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off
+NEARLY_SQUARE = Fraction(1, 100)
 POSTER_WIDTH = 1280
 EARLY_RUNG_FROM_S = 60  # titles shorter than this are decoded once for all rungs: see `_groups`
 
@@ -38,7 +39,7 @@ class PlanOptions:
     """What an operator or uploader chooses."""
 
     chunk_s: float = 24.0
-    profile: Profile = "standard"
+    profile: Profile = "default"
 
 
 def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder: str) -> EncodePlan:
@@ -49,7 +50,7 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
     sound = _main_audio(info)
     origin = _origin(video, sound)
     grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, sound) - origin) * video.frame_rate)))
-    ladder = rungs(Size(video.width, video.height), video.frame_rate, options.profile)
+    ladder = rungs(_display_size(video), video.frame_rate, options.profile)
     keyframes = tuple(time - origin for time in video.keyframes)
     plan = EncodePlan(
         digest=PlanDigest(""),
@@ -63,6 +64,14 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
         groups=_groups(ladder, grid),
     )
     return _with_digest(plan)
+
+
+def _display_size(video: VideoStream) -> Size:
+    """The size in square pixels. Pixels that are nearly square are an encoder's rounding (854x480 called 16:9), not a wish to stretch."""
+    if abs(video.pixel_aspect - 1) > NEARLY_SQUARE:
+        return Size(video.width, video.height)
+    turned = video.rotation in (90, 270)
+    return Size(video.coded_height, video.coded_width) if turned else Size(video.coded_width, video.coded_height)
 
 
 def _main_audio(info: MediaInfo) -> AudioStream | None:
@@ -137,14 +146,15 @@ def chunk_frames(plan: EncodePlan, chunk: Chunk) -> tuple[int, int]:
     return plan.grid.segment_bounds(chunk.first_segment)[0], plan.grid.segment_bounds(chunk.end_segment - 1)[1]
 
 
-def lead_in_keyframe(plan: EncodePlan, video: VideoStream, frame: int) -> Fraction | None:
-    """The source time at which decoding must begin to show grid frame `frame`; None for the start of the file."""
-    if frame == 0:
-        return None
+def lead_in_keyframe(plan: EncodePlan, video: VideoStream, frame: int, rewind: Fraction = Fraction(0)) -> Fraction | None:
+    """The source time of the keyframe from which to decode in order to show grid frame `frame`, at least `rewind` seconds earlier
+    than needed; None for the start of the file.
+    """
     # A deinterlacer looks at the pictures around each one, so it needs some that are not shown.
     margin = 4 if video.interlaced else 0
-    start = plan.origin + (frame - margin) / plan.grid.frame_rate
-    return max((time for time in video.keyframes if time <= start), default=None)
+    start = plan.origin + (frame - margin) / plan.grid.frame_rate - rewind
+    keyframe = max((time for time in video.keyframes if time <= start), default=None)
+    return None if keyframe is None or keyframe <= video.start else keyframe
 
 
 def poster_size(plan: EncodePlan) -> tuple[int, int]:

@@ -29,7 +29,7 @@ HIGH_FRAME_RATE_FACTOR = 1.5
 CRF = 23.0
 PRESET = "veryfast"
 THREADS = 1
-DPB_FRAMES = 4  # decoded pictures that `veryfast` (one reference, three B-frames in a pyramid) makes a player hold
+DPB_FRAMES = 2  # decoded pictures a player must hold: `veryfast` has one reference, and B-frames are no references
 
 AUDIO_BITRATE_BPS = 128_000  # AAC-LC stereo: inside Apple's 32 to 160 kbit/s
 
@@ -62,7 +62,7 @@ def maxrate_bps(width: int, height: int, frame_rate: Fraction) -> int:
     above = next((index for index, row in enumerate(ROWS) if row.pixels >= pixels), len(ROWS) - 1)
     low, high = ROWS[max(0, above - 1)], ROWS[max(1, above)]
     slope = log(high.maxrate_kbps / low.maxrate_kbps) / log(high.pixels / low.pixels)
-    kbps = low.maxrate_kbps * float(pixels / low.pixels) ** slope
+    kbps: float = low.maxrate_kbps * float(pixels / low.pixels) ** slope
     if frame_rate > HIGH_FRAME_RATE:
         kbps *= HIGH_FRAME_RATE_FACTOR
     return max(ROWS[0].maxrate_kbps, round(kbps / 10) * 10) * 1000

@@ -1,0 +1,88 @@
+"""Whole titles made by the real commands of `transcode`, without a queue, a database or a store.
+
+    title = encode(world, clip, folder)
+    title.whole("480p")   # a playable file: the init segment and all media segments
+
+What a worker does in many jobs is done here in one process, one chunk after another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.probe import probe
+from kit import tools
+from kit.process import Command, Completed
+from kit.world import World
+from media.info import MediaInfo
+from media.plan import EncodePlan
+from media.segments import MeasuredSegment
+from transcode.cut import Segment, audio_segments, video_segments
+from transcode.ffmpeg import Work, audio_command, encode_command, init_command
+from transcode.plan import PlanOptions, make_plan
+from transcode.verify import check_audio_init, check_same_init, check_video, check_video_init
+
+
+@dataclass(frozen=True)
+class EncodedTitle:
+    info: MediaInfo
+    plan: EncodePlan
+    folder: Path
+    inits: Mapping[str, bytes]
+    segments: Mapping[str, Sequence[Segment]]
+    runs: Sequence[Completed]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.segments)
+
+    def measured(self, name: str) -> list[MeasuredSegment]:
+        return [segment for segment, _ in self.segments[name]]
+
+    def whole(self, name: str) -> Path:
+        path = self.folder / f"whole-{name}.mp4"
+        path.write_bytes(b"".join([self.inits[name], *(data for _, data in self.segments[name])]))
+        return path
+
+
+def run(world: World, command: Command) -> Completed:
+    done = world.runner.run(command, on_line=lambda _: None)
+    assert done.exit_code == 0, f"{command}\n{done.stderr.decode(errors='replace')}"
+    return done
+
+
+def encode(world: World, source: Path, folder: Path, options: PlanOptions | None = None, *, info: MediaInfo | None = None) -> EncodedTitle:
+    """Probe, plan, encode, verify and cut `source`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = info or probe(world, source)
+    program = tools.ffmpeg(world.settings)
+    plan = make_plan(info, "source", options or PlanOptions(), "encoder")
+    runs = [run(world, init_command(plan, folder, program))]
+    inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, plan) for rung in plan.video}
+    if plan.audio is not None:
+        inits[plan.audio.name] = check_audio_init((folder / f"{plan.audio.name}.mp4").read_bytes())
+    work = Work(plan, info, source, folder, program)
+    segments: dict[str, list[Segment]] = {name: [] for name in inits}
+    for name, made in _video(world, work, inits, runs):
+        segments[name] += made
+    if plan.audio is not None:
+        runs.append(run(world, audio_command(work)))
+        data = (folder / f"{plan.audio.name}.mp4").read_bytes()
+        media = check_same_init(data, plan.audio.name, hashlib.sha256(inits[plan.audio.name]).hexdigest())
+        segments[plan.audio.name] = list(audio_segments(data, media, plan))
+    return EncodedTitle(info, plan, folder, inits, segments, runs)
+
+
+def _video(world: World, work: Work, inits: Mapping[str, bytes], runs: list[Completed]) -> Iterator[tuple[str, list[Segment]]]:
+    plan = work.plan
+    for chunk in plan.chunks:
+        for group in plan.groups:
+            runs.append(run(world, encode_command(work, chunk, group)))
+            for name in group:
+                data = (work.out_dir / f"{name}.mp4").read_bytes()
+                sha256 = hashlib.sha256(inits[name]).hexdigest()
+                fragments = check_video(data, plan, plan.rendition(name), chunk, init_sha256=sha256)
+                yield name, list(video_segments(data, fragments, plan, chunk))

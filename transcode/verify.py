@@ -1,0 +1,114 @@
+"""What an encoder wrote, compared with what was planned. Pure.
+
+FFmpeg can exit 0 having written less than asked, so nothing counts until it has been read back: the headers are the plan's own,
+every group of pictures has its frames, begins with an IDR picture by its bitstream and contains no other, every frame lasts one
+grid frame, and the display times are exactly the grid's.
+
+Sources: Apple HLS authoring rules 1.13, 7.3, 7.4; ISO/IEC 14496-15 5.3.3.2 (samples are NAL units behind four length bytes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from kit.errors import StepFailed
+from media.codecs import NAL_IDR, avc1_of_configuration, nal_types
+from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media.isobmff import BadBoxes, Data, FragmentBoxes, avc_configuration, read_fragments, sample_entry, split_init, timescale
+from media.plan import Chunk, EncodePlan
+from media.rendition import VideoRendition
+from transcode.plan import chunk_frames
+
+
+class BadEncode(StepFailed):
+    """The encoder's output is not what was planned."""
+
+    code = "verify_failed"
+
+
+class MissingFrames(BadEncode):
+    """The output is sound but short: the decoder did not give every picture the source promised."""
+
+    code = "missing_frames"
+
+
+def planned_fragments(plan: EncodePlan, chunk: Chunk) -> tuple[int, ...]:
+    """The number of frames of each group of pictures of the chunk."""
+    first, end = chunk_frames(plan, chunk)
+    gop = plan.grid.gop_frames
+    return tuple(min(gop, end - at) for at in range(first, end, gop))
+
+
+def check_video_init(data: bytes, rung: VideoRendition, plan: EncodePlan) -> bytes:
+    """The init segment in `data`, if it announces what the plan says of the rung. Raises BadEncode."""
+    try:
+        init, _ = split_init(data)
+        codecs, ticks = avc1_of_configuration(avc_configuration(init)), timescale(init)
+        entry = sample_entry(init)
+    except (BadBoxes, ValueError) as error:
+        raise BadEncode(f"The header of {rung.name} cannot be read: {error}.") from error
+    at = entry.body + 24  # width and height of a VisualSampleEntry, ISO/IEC 14496-12 12.1.3
+    size = (int.from_bytes(init[at : at + 2]), int.from_bytes(init[at + 2 : at + 4]))
+    if (codecs, ticks, size) != (rung.codecs, plan.grid.timescale, (rung.width, rung.height)):
+        raise BadEncode(f"The header of {rung.name} says {codecs}, {size[0]}x{size[1]} at {ticks} ticks per second, not what was planned.")
+    return init
+
+
+def check_audio_init(data: bytes) -> bytes:
+    """The init segment in `data`, if it is that of 48 kHz AAC. Raises BadEncode."""
+    try:
+        init, _ = split_init(data)
+        if (timescale(init), sample_entry(init).kind) != (AUDIO_RATE_HZ, "mp4a"):
+            raise BadEncode("The header of the audio track is not that of 48 kHz AAC.")
+    except BadBoxes as error:
+        raise BadEncode(f"The header of the audio track cannot be read: {error}.") from error
+    return init
+
+
+def check_same_init(data: Data, name: str, init_sha256: str) -> int:
+    """Where the media begins, if the header in front of it is the plan's. Raises BadEncode."""
+    try:
+        init, media = split_init(data)
+    except BadBoxes as error:
+        raise BadEncode(f"The output of {name} has no header: {error}.") from error
+    if hashlib.sha256(init).hexdigest() != init_sha256:
+        raise BadEncode(f"The header of {name} differs from the one that players were promised.", code="init_mismatch")
+    return media
+
+
+def check_video(data: bytes, plan: EncodePlan, rung: VideoRendition, chunk: Chunk, *, init_sha256: str) -> tuple[FragmentBoxes, ...]:
+    """The fragments of one chunk of one rung. Raises MissingFrames or BadEncode."""
+    media = check_same_init(data, rung.name, init_sha256)
+    try:
+        fragments = tuple(read_fragments(data, media))
+        frames, planned = tuple(len(fragment.samples) for fragment in fragments), planned_fragments(plan, chunk)
+        if sum(frames) != sum(planned):
+            raise MissingFrames(f"Chunk {chunk.index} of {rung.name} has {sum(frames)} frames instead of {sum(planned)}.")
+        if frames != planned:
+            raise BadEncode(f"The keyframes of chunk {chunk.index} of {rung.name} are not on the grid: {frames[:5]} frames each.")
+        for fragment in fragments:
+            _check_group(data, fragment, plan.grid.frame_ticks, f"chunk {chunk.index} of {rung.name}")
+    except (BadBoxes, ValueError) as error:
+        raise BadEncode(f"Chunk {chunk.index} of {rung.name} cannot be read: {error}.") from error
+    return fragments
+
+
+def _check_group(data: bytes, fragment: FragmentBoxes, frame_ticks: int, where: str) -> None:
+    view = memoryview(data)
+    for index, sample in enumerate(fragment.samples):
+        idr = NAL_IDR in nal_types(view[sample.offset : sample.offset + sample.size])
+        if sample.sync != (index == 0) or idr != (index == 0):
+            raise BadEncode(f"A group of pictures in {where} does not consist of one IDR picture and others.")
+        if sample.duration != frame_ticks:
+            raise BadEncode(f"A frame in {where} lasts {sample.duration} ticks instead of {frame_ticks}.")
+    shown = sorted(index * frame_ticks + sample.composition_offset for index, sample in enumerate(fragment.samples))
+    if shown != [index * frame_ticks for index in range(len(shown))]:
+        raise BadEncode(f"The display times of a group of pictures in {where} are not the grid's.")
+
+
+def check_audio_frames(fragment: FragmentBoxes) -> Sequence[tuple[int, int]]:
+    """Offset and size of each AAC frame of one fragment. Raises BadEncode."""
+    if any(sample.duration != AAC_FRAME_SAMPLES for sample in fragment.samples):
+        raise BadEncode(f"An audio frame does not last {AAC_FRAME_SAMPLES} samples.")
+    return [(sample.offset, sample.size) for sample in fragment.samples]
