@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import uvicorn
@@ -96,4 +96,5 @@ def serve(settings: Settings, listen: str) -> None:
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    _Server(config, app.state.feed, listen).run(sockets)
+    with suppress(KeyboardInterrupt):  # uvicorn passes Ctrl-C on when everything has ended
+        _Server(config, app.state.feed, listen).run(sockets)
