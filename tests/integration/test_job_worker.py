@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,27 +21,13 @@ from kit.settings import Settings, to_environment
 from kit.world import World
 from stack import servers
 from stack.child import Child
+from tests.eventually import eventually
 from tests.integration.worker_program import HOLD
+from tests.processes import is_alive
 from worker.app import doorbell, make_app
 
 TREE = Path(__file__).parents[2]
 NEVER = {"TEST_LOOK_S": "3600"}  # work is found by messages only
-
-
-def eventually(condition: Callable[[], object], limit_s: float = 60.0) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @dataclass

@@ -8,37 +8,20 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kit.errors import StepFailed
 from kit.process import Command, ProcessCancelled, ProcessFlooded, ProcessStalled, ProcessTimeout, SubprocessRunner
+from tests.eventually import eventually
+from tests.processes import is_alive
 
 FOREVER_S = 60.0
 
 
 def python(code: str, *arguments: str, timeout_s: float = FOREVER_S, stall_s: float | None = None, **more: object) -> Command:
     return Command((sys.executable, "-I", "-c", textwrap.dedent(code), *arguments), timeout_s=timeout_s, stall_s=stall_s, **more)  # type: ignore[arg-type]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def eventually(condition: Callable[[], bool], limit_s: float = 20.0) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_an_ordinary_run_is_reported() -> None:
