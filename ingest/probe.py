@@ -124,7 +124,7 @@ class _Prober:
                 f"The file could not be read within {seconds}: it is damaged or far too complicated.", code="unreadable"
             ) from slow
         if done.exit_code == -9:
-            raise StepFailed("ffprobe was killed, most likely because the machine ran out of memory.", code="probe_killed")
+            raise StepFailed("ffprobe was killed, most likely because the machine ran out of memory.", code="killed")
         if done.exit_code < 0:
             raise Rejected("The file is so damaged that the program that reads it crashed.", code="unreadable")
         return done

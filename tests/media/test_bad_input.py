@@ -262,7 +262,7 @@ def test_a_crash_is_the_files_doing(local_world: World, clips: Clips, tmp_path: 
 def test_being_killed_is_not(local_world: World, clips: Clips, tmp_path: Path) -> None:
     failed = failure(impostor(local_world, tmp_path, "kill -KILL $$"), clips("plain"))
     assert isinstance(failed, StepFailed)
-    assert failed.code == "probe_killed"
+    assert failed.code == "killed"
 
 
 def test_a_missing_ffprobe_is_not_the_files_doing(local_world: World, clips: Clips) -> None:

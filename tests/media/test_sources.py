@@ -44,7 +44,7 @@ class Made:
     @property
     def numbers(self) -> list[int | None]:
         rung = self.plan.video[-1]
-        return frame_numbers(self.top, width=rung.width, height=rung.height)
+        return frame_numbers(self.top, "-noautorotate", width=rung.width, height=rung.height)
 
     def stream(self) -> dict[str, Any]:
         (stream,) = ffprobe(self.top, "-select_streams", "v")["streams"]
