@@ -1,0 +1,83 @@
+"""The main job on real parts: any good source becomes a presentation that is whole, continuous, aligned and truly described."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from catalog.asset import AssetStatus
+from kit.world import World
+from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from tests.clips import Clips
+from tests.presented import Presented, decoded_samples, decoded_times, present, read_back
+
+SOURCES = (
+    "plain", "rate-23.976", "rate-25", "rate-29.97", "rate-50", "rate-59.94", "rate-12.5", "rate-120", "rate-1", "no-audio", "vfr",
+    "vfr-screen", "vfr-jitter", "rotated-90", "rotated-180", "rotated-270", "portrait", "tiny", "odd-size", "anamorphic", "yuv422",
+    "high10", "rgb", "hevc-10bit", "hdr10", "prores", "av1", "webm", "open-gop", "open-gop-ts", "long-gop", "one-frame", "half-second",
+    "fast-start", "fragmented", "mkv", "ts", "ts-wrap", "avi", "edit-list", "late-start", "audio-late", "audio-negative", "audio-short",
+    "audio-long", "mono", "surround", "audio-8k", "audio-96k", "cover-last", "cover-first", "interlaced",
+)  # fmt: skip
+
+FRONTEND = Path(__file__).parents[2] / "web" / "frontend"
+STRICT = """
+import * as HLS from 'hls-parser';
+import { readFileSync } from 'node:fs';
+HLS.setOptions({ strictMode: true });
+for (const text of JSON.parse(readFileSync(0, 'utf8'))) HLS.parse(text);
+"""
+
+
+@pytest.fixture(params=SOURCES)
+def shown(request: pytest.FixtureRequest, world: World, clips: Clips, tmp_path: Path) -> Presented:
+    asset = present(world, clips(request.param))
+    assert (asset.status, asset.error_code, asset.error_detail) == (AssetStatus.READY, None, None)
+    return read_back(world, asset, tmp_path)
+
+
+def test_a_source_becomes_a_correct_presentation(shown: Presented) -> None:
+    grid = shown.plan.grid
+    frame = 1 / grid.frame_rate
+    for track in shown.video:
+        times = decoded_times(track.file)
+        assert len(times) == grid.frames, track.name
+        assert [time - times[0] for time in times] == [index * frame for index in range(grid.frames)], (
+            f"{track.name} is not continuous from 0"
+        )
+        assert len({track.durations for track in shown.video}) == 1, "rungs have different segment boundaries"
+        assert abs(track.duration - grid.duration) < Fraction(1, 1000)
+    if shown.audio is not None:
+        played = Fraction(decoded_samples(shown.audio.file), AUDIO_RATE_HZ)
+        assert played % Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ) == 0
+        assert abs(played - grid.duration) <= max(frame, Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ) / 2)
+        assert abs(shown.audio.duration - played) < Fraction(1, 1000)
+        assert shown.audio.target_duration_s == shown.video[0].target_duration_s
+    _bandwidths_are_true(shown)
+    _a_strict_parser_accepts(shown.playlists)
+
+
+def _bandwidths_are_true(shown: Presented) -> None:
+    sound_peak = shown.audio.peak_bps() if shown.audio else 0.0
+    sound_average = shown.audio.average_bps() if shown.audio else 0.0
+    variants = re.findall(r"#EXT-X-STREAM-INF:(.*)\n.*/([^/]+)/index\.m3u8", shown.multivariant)
+    assert sorted(name for _, name in variants) == sorted(track.name for track in shown.video)
+    for attributes, name in variants:
+        said = {key: int(value) for key, value in re.findall(r"(?:^|,)((?:AVERAGE-)?BANDWIDTH)=(\d+)", attributes)}
+        track = shown.tracks[name]
+        assert said["BANDWIDTH"] == pytest.approx(track.peak_bps() + sound_peak, rel=0.01)
+        assert said["AVERAGE-BANDWIDTH"] == pytest.approx(track.average_bps() + sound_average, rel=0.01)
+
+
+def _a_strict_parser_accepts(playlists: tuple[str, ...]) -> None:
+    from tests.node import node
+
+    done = subprocess.run(
+        (node(), "--input-type=module", "-e", STRICT), cwd=FRONTEND, input=json.dumps(playlists), capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
