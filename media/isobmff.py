@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 Data = bytes | bytearray | memoryview
 
+_MOST_SAMPLES = 1 << 20  # in one run; a run may list nothing for its samples, so its own size does not bound them
 _NON_SYNC = 0x0001_0000  # sample_is_non_sync_sample, 8.8.3.1
 
 # 8.8.7 track fragment header flags, and 8.8.8 track run flags
@@ -212,7 +213,7 @@ def _read_run(data: Data, moof: Box, traf: Box, trun: Box) -> Iterator[Sample]:
         (first_flags,) = struct.unpack_from(">I", data, at)
         at += 4
     bits = [bit for bit in (_TRUN_DURATION, _TRUN_SIZE, _TRUN_FLAGS, _TRUN_CTS) if flags & bit]
-    if at + 4 * len(bits) * count > trun.end:
+    if at + 4 * len(bits) * count > trun.end or count > _MOST_SAMPLES:
         raise BadBoxes("a track run is shorter than its sample count")
     entry = struct.Struct(">" + "".join("i" if bit == _TRUN_CTS and version else "I" for bit in bits))
     for index in range(count):

@@ -31,7 +31,7 @@ CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is enc
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off
 NEARLY_SQUARE = Fraction(1, 100)
 POSTER_WIDTH = 1280
-EARLY_RUNG_FROM_S = 60  # titles shorter than this are decoded once for all rungs: see `_groups`
+EARLY_RUNG_FROM_PIXELS = 7_000_000_000  # of all rungs together: about 120 CPU seconds at 17 ns for each (measured); see `_groups`
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,11 @@ def _audio_rendition(sound: AudioStream) -> AudioRendition:
 def _groups(ladder: tuple[VideoRendition, ...], grid: SegmentGrid) -> tuple[tuple[str, ...], ...]:
     """The lowest rung alone and first, so that a long title plays early, then all others from one decode.
 
-    The second decode costs about 6 % of the CPU of the whole ladder (`make bench-transcode` measures it). A short title is
-    done so soon that it is not worth it.
+    The second decode costs 6 to 9 % of the CPU of the whole ladder (`make bench-transcode` measures it). A title whose ladder takes
+    two cores a minute is done so soon that it is not worth it, and is decoded once.
     """
     names = tuple(rung.name for rung in ladder)
-    if len(names) == 1 or grid.duration < EARLY_RUNG_FROM_S:
+    if len(names) == 1 or grid.frames * sum(rung.width * rung.height for rung in ladder) < EARLY_RUNG_FROM_PIXELS:
         return (names,)
     return names[:1], names[1:]
 

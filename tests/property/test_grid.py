@@ -1,0 +1,54 @@
+"""Over random grids and chunkings: everything is covered once, and boundaries are where they should be."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from media.grid import SegmentGrid
+from transcode.plan import PlanOptions, chunk_frames, make_plan
+from transcode.verify import planned_fragments
+from tests import sources
+
+STANDARD_RATES = (24_000, 24_024, 25_025, 30_000, 30_030, 50_050, 60_000, 60_060)  # divided by 1,001
+RATES = st.one_of(st.sampled_from([Fraction(rate, 1001) for rate in STANDARD_RATES]), st.fractions(1, 60, max_denominator=1001))
+
+
+@settings(deadline=None)
+@given(RATES, st.integers(1, 40_000))
+@example(Fraction(24), 1)
+@example(Fraction(60_000, 1001), 60 * 3600 * 2)
+def test_segments_cover_the_title(rate: Fraction, frames: int) -> None:
+    grid = SegmentGrid(rate, frames)
+    assert grid.frame_ticks * rate == grid.timescale  # a frame lasts a whole number of ticks
+    video = [grid.segment_bounds(index) for index in range(grid.segment_count)]
+    sound = [grid.audio_bounds(index) for index in range(grid.segment_count)]
+    for bounds, end in ((video, grid.frames), (sound, grid.audio_frames)):
+        assert (bounds[0][0], bounds[-1][1]) == (0, end)
+        assert all(before[1] == after[0] for before, after in zip(bounds, bounds[1:], strict=False))
+    assert all(first < end for first, end in video)
+    assert all(first % grid.gop_frames == 0 for first, _ in video)
+    half_an_aac_frame = Fraction(512, 48_000)
+    for (first, _), (heard, _) in zip(video, sound, strict=True):
+        assert abs(Fraction(heard * 1024, 48_000) - first / rate) <= half_an_aac_frame
+    assert abs(Fraction(grid.audio_frames * 1024, 48_000) - grid.duration) <= max(half_an_aac_frame, Fraction(1024, 48_000) - grid.duration)
+
+
+@settings(deadline=None, max_examples=60)
+@given(RATES, st.integers(1, 1200), st.floats(1, 120), st.integers(1, 30))
+def test_chunks_cover_the_segments(rate: Fraction, seconds: int, chunk_s: float, keyframe_every: int) -> None:
+    info = sources.source(sources.video(rate=rate, seconds=seconds, keyframe_every=keyframe_every))
+    plan = make_plan(info, "digest", PlanOptions(chunk_s), "encoder")
+    ends = [chunk.end_segment for chunk in plan.chunks]
+    assert [chunk.first_segment for chunk in plan.chunks] == [0, *ends[:-1]]
+    assert ends[-1] == plan.grid.segment_count
+    assert plan.chunks[0].end_segment == 1
+    wanted = max(1, round(chunk_s / float(plan.grid.segment_frames / rate)))
+    lengths = [chunk.end_segment - chunk.first_segment for chunk in plan.chunks[1:]]
+    assert all(wanted - wanted // 4 <= length <= wanted + wanted // 4 for length in lengths[:-1])
+    assert all(length <= wanted + wanted // 2 for length in lengths)
+    for chunk in plan.chunks:
+        first, end = chunk_frames(plan, chunk)
+        assert sum(planned_fragments(plan, chunk)) == end - first

@@ -1,0 +1,77 @@
+"""What FFmpeg says: progress lines, and complaints at the end."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from kit.errors import Rejected, StepFailed
+from kit.process import Completed
+from transcode.failures import explain, technical
+from transcode.progress import ProgressReader, Report
+
+BLOCK = """frame=48
+fps=24.50
+stream_0_0_q=23.0
+bitrate= 466.2kbits/s
+total_size=117248
+out_time_us=2000000
+out_time_ms=2000000
+out_time=00:00:02.000000
+dup_frames=0
+drop_frames=0
+speed=1.02x
+progress=continue"""
+
+
+def reports(text: str) -> list[Report]:
+    reader = ProgressReader()
+    return [report for line in text.splitlines() if (report := reader.line(line)) is not None]
+
+
+def test_a_block_is_a_report() -> None:
+    assert reports(BLOCK) == [Report(frames=48, media_s=2.0, fps=24.5, speed=1.02, ended=False)]
+
+
+def test_each_block_stands_for_itself() -> None:
+    first, last = reports(BLOCK + "\nframe=96\nprogress=end\n")
+    assert (first.ended, last.ended, last.frames, last.speed) == (False, True, 96, 0.0)
+
+
+def test_nothing_known_yet() -> None:
+    (report,) = reports("frame=0\nfps=0.00\nout_time_us=N/A\nspeed=N/A\nprogress=continue")
+    assert report == Report(0, 0.0, 0.0, 0.0, ended=False)
+
+
+def test_lines_of_another_kind_do_no_harm() -> None:
+    assert reports("Press [q] to stop\n\nprogress") == [Report(0, 0.0, 0.0, 0.0, ended=False)]
+
+
+def ended(code: int, stderr: str = "") -> Completed:
+    return Completed(code, b"", stderr.encode(), 1.0, 1.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("completed", "kind", "code"),
+    [
+        (ended(1, "[in#0 @ 0x55] [error] Error opening input: Invalid data found when processing input"), Rejected, "decode_failed"),
+        (ended(1, "[error] Decoding requested, but no decoder found for: h264"), Rejected, "decode_failed"),
+        (ended(1, "av_interleaved_write_frame(): No space left on device"), StepFailed, "disk_full"),
+        (ended(1, "x264 [error]: malloc of size 12345 failed"), StepFailed, "out_of_memory"),
+        (ended(254, "Error opening input: No such file or directory"), StepFailed, "encode_failed"),
+        (ended(1, "something new"), StepFailed, "encode_failed"),
+        (ended(-signal.SIGKILL, "Invalid data found when processing input"), StepFailed, "killed"),
+        (ended(-signal.SIGSEGV), StepFailed, "killed"),
+    ],
+)
+def test_a_failure_has_a_code(completed: Completed, kind: type[Exception], code: str) -> None:
+    error = explain(completed)
+    assert isinstance(error, kind)
+    assert error.code == code
+    assert error.detail.endswith(".") and "/" not in error.detail
+
+
+def test_the_log_gets_ffmpegs_own_words_once() -> None:
+    text = "[h264 @ 0x55aa] co located POCs unavailable\n" * 50 + "[aac @ 0x1] Codec (aac) not on whitelist 'h264'\nlast words\n"
+    assert technical(ended(1, text)) == "[h264] co located POCs unavailable | last words"
