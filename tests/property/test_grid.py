@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from media.grid import SegmentGrid
+from tests import sources
 from transcode.plan import PlanOptions, chunk_frames, make_plan
 from transcode.verify import planned_fragments
-from tests import sources
 
 STANDARD_RATES = (24_000, 24_024, 25_025, 30_000, 30_030, 50_050, 60_000, 60_060)  # divided by 1,001
 RATES = st.one_of(st.sampled_from([Fraction(rate, 1001) for rate in STANDARD_RATES]), st.fractions(1, 60, max_denominator=1001))
@@ -27,7 +28,7 @@ def test_segments_cover_the_title(rate: Fraction, frames: int) -> None:
     sound = [grid.audio_bounds(index) for index in range(grid.segment_count)]
     for bounds, end in ((video, grid.frames), (sound, grid.audio_frames)):
         assert (bounds[0][0], bounds[-1][1]) == (0, end)
-        assert all(before[1] == after[0] for before, after in zip(bounds, bounds[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in pairwise(bounds))
     assert all(first < end for first, end in video)
     assert all(first % grid.gop_frames == 0 for first, _ in video)
     half_an_aac_frame = Fraction(512, 48_000)

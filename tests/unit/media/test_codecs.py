@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_nothing_holds_eight_thousand_lines() -> None:
 
 
 def test_the_table_grows() -> None:
-    for lower, higher in zip(LEVELS, LEVELS[1:], strict=False):
+    for lower, higher in pairwise(LEVELS):
         assert lower.idc < higher.idc
         assert lower.max_mbps <= higher.max_mbps
         assert lower.max_fs <= higher.max_fs

@@ -20,9 +20,16 @@ def plan(info: MediaInfo, chunk_s: float = 24, **options: object) -> EncodePlan:
 
 @pytest.mark.parametrize(
     ("picture_start", "sound_start", "origin"),
-    [(0, 0, 0), (Fraction(7, 5), Fraction(7, 5), Fraction(7, 5)), (0, Fraction(-1, 20), 0), (1, Fraction(95, 100), 1), (1, Fraction(1, 2), Fraction(1, 2)),
-     (0, 2, 0), (Fraction(-3), 0, Fraction(-3))],
-)  # fmt: skip
+    [
+        (0, 0, 0),
+        (Fraction(7, 5), Fraction(7, 5), Fraction(7, 5)),
+        (0, Fraction(-1, 20), 0),
+        (1, Fraction(95, 100), 1),
+        (1, Fraction(1, 2), Fraction(1, 2)),
+        (0, 2, 0),
+        (-3, 0, -3),
+    ],
+)
 def test_time_zero(picture_start: Fraction, sound_start: Fraction, origin: Fraction) -> None:
     info = source(video(start=picture_start, seconds=20), sound(start=sound_start, seconds=20))
     assert plan(info).origin == origin
