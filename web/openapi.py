@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from web.problems import MEDIA_TYPE, FieldProblem, Problem
+from web.resources import ASSET_EXAMPLE
 
 _TEXTS = {
     "400": "The request cannot be understood.",
@@ -75,6 +76,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        schemas["AssetResource"]["examples"] = [ASSET_EXAMPLE]  # FastAPI drops the fields that are null
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization", by_alias=True)
         problem.pop("$defs", None)
         schemas["Problem"] = problem

@@ -60,5 +60,15 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "checksum_mismatch": ProblemKind(460, "Checksum mismatch", "Send the same bytes again; nothing of them was kept."),
     "http_error": ProblemKind(400, "Refused", "The detail says why."),
     "internal": ProblemKind(500, "Internal error", "Report the request id; the log has the rest."),
+    "storage_refused": ProblemKind(500, "The object store refused", "Check the credentials and the bucket of this installation."),
+    "storage_unavailable": ProblemKind(503, "The object store is away", "Repeat the request after the seconds that Retry-After names."),
+    "database_unavailable": ProblemKind(503, "The database is away", "Repeat the request after the seconds that Retry-After names."),
+    "scratch_unavailable": ProblemKind(503, "No working space", "Make room on the API's disk, then repeat the request."),
     "unavailable": ProblemKind(503, "Temporarily unavailable", "Repeat the request after the seconds that Retry-After names."),
 }
+
+
+def table() -> str:
+    """The codes as the Markdown table of docs/api.md."""
+    rows = [f"| `{code}` | {kind.status} | {kind.title}. | {kind.remedy} |" for code, kind in PROBLEMS.items()]
+    return "\n".join(["| code | status | meaning | what to do |", "|---|---|---|---|", *rows]) + "\n"
