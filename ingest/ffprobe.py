@@ -26,8 +26,8 @@ from kit.process import Command
 from media import accepted
 from media.info import AudioStream, Hdr, MediaInfo, VideoStream
 
-STREAMS_LIMIT_S = 45.0  # a good file takes a tenth of a second
-PACKETS_LIMIT_S = 55.0
+STREAMS_LIMIT_S = 20.0  # a good file takes a tenth of a second; both together end within a minute
+PACKETS_LIMIT_S = 35.0
 READ_BYTES_PER_S = 50e6  # the slowest disk that large sources are expected on
 ANSWER_LIMIT_CHARS = 2_000_000
 MAX_STREAMS = 32
@@ -145,6 +145,7 @@ def parse_streams(text: str) -> Found:
     if not container:
         raise Rejected("The file is not a video in a format that is supported here.", code="unsupported_format")
     form = _mapping(_mapping(answer)["format"])
+    claimed_end = _end(_seconds(form.get("start_time")), _seconds(form.get("duration")))
     listed = _mapping(answer).get("streams")
     streams = [stream for item in (listed if isinstance(listed, list) else []) if (stream := _mapping(item)) and _index(stream) is not None]
     moving = [stream for stream in streams if stream.get("codec_type") == "video" and not _is_still(stream)]
@@ -152,10 +153,10 @@ def parse_streams(text: str) -> Found:
     moving.sort(key=lambda stream: (not _flag(stream, "default"), -_size(stream, "width") * _size(stream, "height"), _index(stream) or 0))
     return Found(
         container=container,
-        streams=_integer(form.get("nb_streams")) or len(streams),
-        claimed_end=_end(_seconds(form.get("start_time")), _seconds(form.get("duration"))),
-        video=_video(moving[0], container) if moving else None,
-        audio=tuple(_audio(stream) for stream in streams if _is_decodable_audio(stream)),
+        streams=sum(1 for stream in streams if stream.get("codec_type") != "attachment"),  # a fan's subtitles bring dozens of fonts
+        claimed_end=claimed_end,
+        video=_video(moving[0], container, claimed_end) if moving else None,
+        audio=tuple(_audio(stream, container, claimed_end) for stream in streams if _is_decodable_audio(stream)),
         attached_pictures=sum(1 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
         subtitle_codecs=tuple(_text(stream.get("codec_name")) or "unknown" for stream in streams if stream.get("codec_type") == "subtitle"),
         ticks={_index(stream) or 0: tick for stream in streams if (tick := _ratio(stream.get("time_base")))},
@@ -236,13 +237,13 @@ def _audio_stream(found: FoundAudio, scan: Scan) -> AudioStream:
     )
 
 
-def _video(stream: Mapping[str, Any], container: str) -> FoundVideo:
+def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | None) -> FoundVideo:
     pixel_format = _text(stream.get("pix_fmt")) or "unknown"
     rates = tuple(rate for name in ("avg_frame_rate", "r_frame_rate") if (rate := _ratio(stream.get(name))))
-    claimed_end = _end(_seconds(stream.get("start_time")), _claimed_duration(stream))
+    claimed_end = _claimed_end(stream, container_end)
     pictures = _integer(stream.get("nb_frames"))
     if container == "avi" and pictures and rates:
-        # AVI's header has no duration of its own: it counts pictures, and ffprobe mends its duration to what it found.
+        # AVI's header counts pictures, and ffprobe mends the duration to what it found.
         claimed_end = _end(_seconds(stream.get("start_time")), pictures / rates[0])
     return FoundVideo(
         index=_index(stream) or 0,
@@ -265,9 +266,8 @@ def _video(stream: Mapping[str, Any], container: str) -> FoundVideo:
     )
 
 
-def _audio(stream: Mapping[str, Any]) -> FoundAudio:
+def _audio(stream: Mapping[str, Any], container: str, container_end: Fraction | None) -> FoundAudio:
     tags = _mapping(stream.get("tags"))
-    start = _seconds(stream.get("start_time"))
     return FoundAudio(
         index=_index(stream) or 0,
         codec=_text(stream.get("codec_name")),
@@ -277,8 +277,8 @@ def _audio(stream: Mapping[str, Any]) -> FoundAudio:
         language=bcp47(_text(tags.get("language"))),
         title=_text(tags.get("title")),
         default=_flag(stream, "default"),
-        start=start,
-        claimed_end=_end(start, _claimed_duration(stream)),
+        start=_seconds(stream.get("start_time")),
+        claimed_end=None if container == "avi" else _claimed_end(stream, container_end),  # AVI counts bytes, often wrongly
     )
 
 
@@ -328,9 +328,13 @@ def _bit_depth(stream: Mapping[str, Any], pixel_format: str) -> int:
     return int(spelled[1]) if spelled else 8
 
 
-def _claimed_duration(stream: Mapping[str, Any]) -> Fraction | None:
-    said = _seconds(stream.get("duration"))
-    return said if said is not None else _clock(_mapping(stream.get("tags")).get("DURATION"))  # Matroska's statistics tag
+def _claimed_end(stream: Mapping[str, Any], container_end: Fraction | None) -> Fraction | None:
+    start, duration = _seconds(stream.get("start_time")), _seconds(stream.get("duration"))
+    if duration is not None:
+        return _end(start, duration)
+    # Matroska's statistics tag. It outlives careless cutting, so it counts only as far as the container claims to go.
+    tagged = _end(start, _clock(_mapping(stream.get("tags")).get("DURATION")))
+    return tagged if tagged is None or container_end is None else min(tagged, container_end)
 
 
 def _end(start: Fraction | None, duration: Fraction | None) -> Fraction | None:

@@ -137,7 +137,9 @@ _dolby_vision("dolby-vision-8.1", "hdr10", 8, 1)
 
 @recipe("prores", ".mov")
 def _prores(shop: Workshop) -> None:
+    """10-bit 4:2:2, PCM sound, and a time code track, as editors write it."""
     options = ("-c:v", "prores_ks", "-profile:v", "2", "-pix_fmt", "yuv422p10le", "-threads", "1", "-c:a", "pcm_s16le")
+    options += ("-timecode", "01:00:00:00")
     shop.ffmpeg(*picture(seconds=2), *tone(2), *options, str(shop.out))
 
 
@@ -299,6 +301,15 @@ def _languages(shop: Workshop) -> None:
     tags = ("-metadata:s:a:0", "language=eng", "-metadata:s:a:0", "title=Commentary", "-metadata:s:a:1", "language=fra")
     flags = ("-disposition:a:0", "comment", "-disposition:a:1", "default", "-disposition:a:2", "0", "-metadata:s:s:0", "language=eng")
     shop.ffmpeg(*inputs, *maps, *X264, *AAC, "-c:s", "srt", *tags, *flags, str(shop.out))
+
+
+@recipe("attachments", ".mkv")
+def _attachments(shop: Workshop) -> None:
+    """Forty fonts for its subtitles."""
+    font = shop.out.with_name("font.ttf")
+    font.write_bytes(bytes(64))
+    fonts = tuple(part for _ in range(40) for part in ("-attach", str(font)))
+    shop.ffmpeg("-i", str(shop.of("half-second")), "-c", "copy", *fonts, "-metadata:s:t", "mimetype=font/ttf", str(shop.out))
 
 
 # Cover art.

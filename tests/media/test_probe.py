@@ -71,6 +71,7 @@ RATES = {
     "interlaced": (Fraction(25), True, 50, Fraction(2)),
     "one-frame": (Fraction(24), True, 1, Fraction(1, 24)),
     "half-second": (Fraction(24), True, 12, Fraction(1, 2)),
+    "attachments": (Fraction(24), True, 12, Fraction(1, 2)),
     "cover-first": (Fraction(25), True, 100, Fraction(4)),
 }
 

@@ -179,6 +179,18 @@ def test_matroska_says_how_long_a_track_is_in_a_tag() -> None:
     assert video("mkv").claimed_end == Fraction(4004, 1000)
 
 
+def test_a_stale_tag_does_not_outlast_its_container() -> None:
+    stale = changed("mkv", tags={"DURATION": "01:30:00.000000000"})
+    assert stale.video is not None
+    assert stale.video.claimed_end == stale.claimed_end == Fraction(4021, 1000)
+
+
+def test_attachments_are_not_tracks() -> None:
+    answer = json.loads((FOLDER / "plain.json").read_text(encoding="utf-8"))
+    answer["streams"] += [{"index": 2 + index, "codec_type": "attachment"} for index in range(40)]
+    assert parse_streams(json.dumps(answer)).streams == 2
+
+
 def test_avi_says_how_long_it_is_by_counting_pictures() -> None:
     assert video("avi").claimed_end == 4
 
