@@ -1,0 +1,234 @@
+"""The flow on a live database: fan-in exactly once however many finish at once, and what happens to a title that fails or goes."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+import catalog.store
+from catalog.asset import AssetStatus, NewAsset, NewPresentation
+from ingest.received import received
+from kit import job_store
+from kit.errors import Rejected
+from kit.jobs import Job, NewJob, State
+from kit.step import Beat, Step, run_step
+from kit.world import World
+from media import keys
+from media.ids import AssetId
+from media.plan import EncodePlan
+from tests.titles import plan_of
+from worker import flow
+from worker.flow import VideoFlow
+from worker.sweeper import sweep_jobs
+
+PLAN = plan_of(rungs=("480p", "720p", "1080p"))
+
+
+@dataclass
+class Factory:
+    """Steps of the real kinds, whose work is only to take a moment, on real assets."""
+
+    world: World
+    plan: EncodePlan = PLAN
+    ran: list[str] = field(default_factory=list)
+    troubles: dict[str, Callable[[], None]] = field(default_factory=dict)  # by kind
+
+    def steps(self) -> dict[str, Step]:
+        saves: dict[str, Callable[[Connection, World, Job, Any], None]] = {flow.PLAN: self.save_plan, flow.PUBLISH: self.publish}
+        kinds = (flow.PROBE, flow.PLAN, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH)
+        return {kind: Step(kind, self.run, saves.get(kind, lambda *_: None)) for kind in kinds}
+
+    def run(self, world: World, job: Job, beat: Beat) -> None:
+        self.ran.append(f"{job.kind} {job.subject}")
+        time.sleep(random.uniform(0, 0.01))
+        if job.kind in self.troubles:
+            self.troubles[job.kind]()
+
+    def save_plan(self, conn: Connection, world: World, job: Job, result: Any) -> None:
+        inits = {rung.name: b"init" for rung in self.plan.video} | ({"audio": b"init"} if self.plan.audio else {})
+        catalog.store.save_plan(conn, AssetId(job.asset_id), self.plan, inits)
+
+    def publish(self, conn: Connection, world: World, job: Job, result: Any) -> None:
+        stage = job.subject.rpartition("/")[2]
+        catalog.store.publish(conn, job.asset_id, NewPresentation(self.plan.digest, stage, {}, has_poster=False))  # type: ignore[arg-type]
+
+    def receive(self) -> AssetId:
+        with self.world.db.begin() as conn:
+            asset = catalog.store.create_asset(conn, NewAsset(title="A title"))
+            received(conn, asset.id, keys.source(asset.id), 1000)
+        return asset.id
+
+    def work(self, workers: int = 6) -> None:
+        """Until nothing is ready for anybody."""
+        steps, idle = self.steps(), threading.Barrier(workers)
+
+        def one(number: int) -> None:
+            while True:
+                while run_step(self.world, steps, VideoFlow(), f"worker-{number}"):
+                    pass
+                idle.wait(60)  # all have seen an empty queue, but the last to finish may have filled it again
+                with self.world.db.begin() as conn:
+                    ready = "SELECT count(*) FROM jobs WHERE state = 'queued' AND not_before <= now() AND kind = ANY(:kinds)"
+                    empty = conn.scalar(text(ready), {"kinds": list(steps)}) == 0
+                idle.wait(60)
+                if empty:
+                    return
+
+        with ThreadPoolExecutor(workers) as threads:
+            for done in [threads.submit(one, number) for number in range(workers)]:
+                done.result()
+
+    def asset(self, asset_id: AssetId) -> Any:
+        with self.world.db.begin() as conn:
+            return catalog.store.get_asset(conn, asset_id)
+
+    def jobs(self, asset_id: AssetId, *kinds: str) -> list[Job]:
+        with self.world.db.begin() as conn:
+            return [job for job in job_store.jobs_of_asset(conn, asset_id) if not kinds or job.kind in kinds]
+
+
+@pytest.fixture
+def factory(world: World) -> Factory:
+    return Factory(world)
+
+
+def with_chunks(plan: EncodePlan, chunks: int) -> EncodePlan:
+    import dataclasses
+
+    from media.grid import SegmentGrid
+    from media.plan import Chunk
+
+    grid = SegmentGrid(plan.grid.frame_rate, plan.grid.segment_frames * chunks)
+    return dataclasses.replace(plan, grid=grid, chunks=tuple(Chunk(index, index, index + 1) for index in range(chunks)))
+
+
+def test_a_title_becomes_playable_and_ready_once_whoever_finishes_last(factory: Factory) -> None:
+    factory.plan = with_chunks(PLAN, 12)
+    titles = [factory.receive() for _ in range(4)]
+    factory.work()
+    for title in titles:
+        jobs = factory.jobs(title)
+        assert {job.state for job in jobs} == {State.SUCCEEDED}
+        assert sorted(job.subject.rpartition("/")[2] for job in jobs if job.kind == flow.PUBLISH) == ["playable", "ready"]
+        assert [job.attempt for job in jobs] == [1] * len(jobs)
+        asset = factory.asset(title)
+        assert asset.status is AssetStatus.READY
+        assert asset.playable_at <= asset.ready_at
+    assert len(set(factory.ran)) == len(factory.ran) == 4 * (2 + 24 + 2 + 2)
+
+
+def test_one_that_finishes_at_once_is_published_once(factory: Factory) -> None:
+    """One chunk, one rung, no sound: what makes it playable makes it ready."""
+    factory.plan = plan_of(rungs=("480p",), audio=None)
+    title = factory.receive()
+    factory.work(1)
+    assert factory.asset(title).status is AssetStatus.READY
+    stages = [job.subject.rpartition("/")[2] for job in factory.jobs(title, flow.PUBLISH)]
+    assert stages[-1] == "ready"
+
+
+def test_two_titles_with_one_source_have_their_own_work(factory: Factory) -> None:
+    first, second = factory.receive(), factory.receive()
+    factory.work()
+    assert len(factory.jobs(first)) == len(factory.jobs(second)) == 2 + 2 + 2 + 2
+    assert {factory.asset(title).status for title in (first, second)} == {AssetStatus.READY}
+
+
+def test_a_refused_source_ends_in_its_reason(factory: Factory) -> None:
+    def refuse() -> None:
+        raise Rejected("The file has no video.", code="no_video_stream")
+
+    factory.troubles[flow.PROBE] = refuse
+    title = factory.receive()
+    factory.work()
+    asset = factory.asset(title)
+    assert (asset.status, asset.error_code, asset.error_detail) == (AssetStatus.ERRORED, "no_video_stream", "The file has no video.")
+    assert [job.kind for job in factory.jobs(title)] == [flow.PROBE]
+
+
+def test_one_step_given_up_cancels_its_siblings(factory: Factory) -> None:
+    factory.plan = with_chunks(PLAN, 12)
+
+    def refuse() -> None:
+        raise Rejected("The sound cannot be decoded.", code="decode_failed")
+
+    factory.troubles[flow.AUDIO] = refuse
+    broken = factory.receive()
+    factory.work()
+    asset = factory.asset(broken)
+    assert (asset.status, asset.error_code, asset.playable) == (AssetStatus.ERRORED, "decode_failed", False)
+    states = {job.state for job in factory.jobs(broken, flow.ENCODE, flow.POSTER)}
+    assert State.CANCELLED in states
+    assert states <= {State.CANCELLED, State.SUCCEEDED}
+    assert factory.jobs(broken, flow.PUBLISH) == []
+
+
+def test_a_title_whose_worker_is_lost_too_often_is_given_up(factory: Factory) -> None:
+    title = factory.receive()
+    for _ in range(3):
+        with factory.world.db.begin() as conn:
+            assert job_store.claim(conn, "worker-doomed") is not None
+            conn.execute(text("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second'"))
+        swept = sweep_jobs(factory.world, VideoFlow())
+    assert (swept.requeued, swept.given_up) == (0, 1)
+    asset = factory.asset(title)
+    assert (asset.status, asset.error_code) == (AssetStatus.ERRORED, "worker_lost")
+
+
+def test_two_sweepers_at_once_are_as_good_as_one(factory: Factory) -> None:
+    titles = [factory.receive() for _ in range(10)]
+    with factory.world.db.begin() as conn:
+        while job_store.claim(conn, "worker-doomed") is not None:
+            pass
+        conn.execute(text("UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second'"))
+    with ThreadPoolExecutor(3) as threads:
+        swept = list(threads.map(lambda _: sweep_jobs(factory.world, VideoFlow()), range(3)))
+    assert sum(one.requeued for one in swept) == len(titles)
+    assert {job.attempt for title in titles for job in factory.jobs(title)} == {1}
+
+
+def test_deleting_titles_in_the_middle_of_everything_harms_nobody(factory: Factory) -> None:
+    """Deleting locks the asset and then its jobs, as finishing does, so nobody waits in a circle; and nothing is made for the dead."""
+    factory.plan = with_chunks(PLAN, 10)
+    doomed, kept = [factory.receive() for _ in range(5)], [factory.receive() for _ in range(3)]
+
+    def delete_all() -> None:
+        for title in doomed:
+            time.sleep(0.05)
+            with factory.world.db.begin() as conn:
+                catalog.store.delete_asset(conn, title)
+
+    with ThreadPoolExecutor(1) as threads:
+        deleting = threads.submit(delete_all)
+        factory.work()
+        deleting.result()
+    factory.work()
+    for title in doomed:
+        assert factory.asset(title).status is AssetStatus.DELETED
+        unfinished = {job.kind for job in factory.jobs(title) if job.state in (State.QUEUED, State.RUNNING)}
+        assert unfinished <= {catalog.store.PURGE}
+    for title in kept:
+        assert factory.asset(title).status is AssetStatus.READY
+
+
+def test_a_job_of_an_asset_that_never_was_can_still_end(factory: Factory) -> None:
+    with factory.world.db.begin() as conn:
+        job = job_store.enqueue(conn, NewJob(flow.POSTER, "ast_none/d1/poster", "ast_none"))
+
+    def refuse() -> None:
+        raise Rejected("There is nothing to show.", code="no_video_stream")
+
+    factory.troubles[flow.POSTER] = refuse
+    factory.work(1)
+    with factory.world.db.begin() as conn:
+        after = job_store.get(conn, job.id)
+    assert after is not None
+    assert after.state is State.FAILED

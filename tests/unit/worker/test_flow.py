@@ -1,0 +1,94 @@
+"""The flow's decisions, as values."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import catalog.steps
+import ingest.steps
+import packager.steps
+import transcode.steps
+from kit.jobs import NewJob
+from media.grid import SegmentGrid
+from media.ids import PlanDigest
+from media.plan import Chunk, EncodePlan
+from media.rendition import AudioRendition, VideoRendition
+from worker import flow
+from worker.main import all_duties
+
+RATE = Fraction(24)
+AUDIO = AudioRendition("audio", 1, 2, 48_000, 128_000, "mp4a.40.2", "und", "Audio")
+SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
+
+
+def a_plan(*, seconds: int = 60, audio: AudioRendition | None = AUDIO, groups: tuple[tuple[str, ...], ...]) -> EncodePlan:
+    grid = SegmentGrid(RATE, seconds * 24)
+    video = tuple(VideoRendition(name, *SIZES[name], RATE, 23, 4_000_000, 8_000_000, 40, "veryfast", 1, "avc1.640028") for name in SIZES)
+    bounds = [0, *range(1, grid.segment_count, 4), grid.segment_count]
+    chunks = tuple(Chunk(index, first, end) for index, (first, end) in enumerate(pairwise(bounds)))
+    return EncodePlan(PlanDigest("d1"), "s1", "encoder", grid, Fraction(0), video, audio, chunks, groups)
+
+
+PLAN = a_plan(groups=(("480p",), ("720p", "1080p")))
+
+
+def by_urgency(jobs: list[NewJob]) -> list[NewJob]:
+    """The order in which one worker would claim them: urgent first, then as they were made."""
+    return sorted(jobs, key=lambda job: -job.priority)
+
+
+def test_every_chunk_of_every_group_is_encoded_once() -> None:
+    encodes = [job for job in flow.encode_jobs("ast_1", PLAN) if job.kind == flow.ENCODE]
+    assert [(job.args["group"], job.args["chunk"]) for job in encodes] == [(g, c) for g in range(2) for c in range(len(PLAN.chunks))]
+    assert {tuple(job.args["renditions"]) for job in encodes} == set(PLAN.groups)
+    assert encodes[0].subject == "ast_1/d1/g0/c0"
+
+
+def test_audio_only_where_there_is_some() -> None:
+    assert [job.kind for job in flow.encode_jobs("ast_1", PLAN)].count(flow.AUDIO) == 1
+    silent = a_plan(audio=None, groups=PLAN.groups)
+    assert flow.AUDIO not in [job.kind for job in flow.encode_jobs("ast_1", silent)]
+
+
+def test_every_job_is_its_own_and_of_its_asset() -> None:
+    """Two assets with the same source have the same plan; their jobs must not be taken for each other."""
+    jobs = [*flow.encode_jobs("ast_1", PLAN), *flow.encode_jobs("ast_2", PLAN)]
+    jobs += [flow.publish_job(asset, "d1", stage) for asset in ("ast_1", "ast_2") for stage in ("playable", "ready")]
+    assert len({(job.kind, job.subject) for job in jobs}) == len(jobs)
+    assert all(job.subject.split("/")[0] == job.asset_id for job in jobs)
+
+
+def test_what_makes_a_title_watchable_comes_first() -> None:
+    jobs = flow.encode_jobs("ast_1", PLAN)
+    order = [(job.kind, job.args.get("group")) for job in by_urgency(jobs)]
+    first_group = [(flow.ENCODE, 0)] * len(PLAN.chunks)
+    assert order == [*first_group, (flow.AUDIO, None), (flow.POSTER, None), *[(flow.ENCODE, 1)] * len(PLAN.chunks)]
+    assert [job.args["chunk"] for job in by_urgency(jobs) if job.args.get("group") == 0] == list(range(len(PLAN.chunks)))
+
+
+def test_publishing_and_a_new_upload_wait_for_no_encode() -> None:
+    probe = NewJob(flow.PROBE, "ast_2", "ast_2")
+    jobs = [*flow.encode_jobs("ast_1", PLAN), probe, flow.plan_job("ast_2"), flow.publish_job("ast_1", "d1", "playable")]
+    assert [job.kind for job in by_urgency(jobs)[:3]] == [flow.PUBLISH, flow.PLAN, flow.PROBE]
+
+
+def test_weights_follow_the_work() -> None:
+    jobs = flow.encode_jobs("ast_1", PLAN)
+    weights = {(job.args.get("group"), job.args.get("chunk")): job.weight for job in jobs}
+    assert all(job.weight > 0 for job in jobs)
+    assert weights[1, 1] > 3 * weights[0, 1]  # 720p and 1080p against 480p
+    frames = [
+        PLAN.grid.segment_bounds(chunk.end_segment - 1)[1] - PLAN.grid.segment_bounds(chunk.first_segment)[0] for chunk in PLAN.chunks
+    ]
+    assert sum(frames) == PLAN.grid.frames
+    assert weights[0, 1] / frames[1] == weights[0, 0] / frames[0]
+
+
+def test_every_kind_the_flow_makes_has_exactly_one_step() -> None:
+    steps = [*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS]
+    kinds = [step.kind for step in steps]
+    assert len(set(kinds)) == len(kinds)
+    assert {flow.PROBE, flow.PLAN, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH, flow.PURGE} <= set(kinds)
+    assert set(flow.FOLLOWS) <= set(kinds)
+    assert set(all_duties().steps) == set(kinds)
