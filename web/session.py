@@ -47,12 +47,10 @@ _COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="A browser ses
 
 def is_loopback(host: str) -> bool:
     """Whether a `Host` header names this machine: `localhost`, a name below it, or a loopback address; with or without port."""
-    name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
     try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
+    except ValueError:  # neither a name nor an address
         return False
 
 
@@ -64,7 +62,8 @@ def is_same_origin(request: HTTPConnection, public_url: str) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    return origin == public_url.rstrip("/") or urlsplit(origin).netloc == request.headers.get("host")
+    host = origin.partition("://")[2]
+    return origin == public_url.rstrip("/") or (host != "" and host == request.headers.get("host"))
 
 
 @dataclass(frozen=True, slots=True)
