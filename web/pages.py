@@ -45,17 +45,17 @@ def router(world: World, sessions: Sessions, front_end: FrontEnd | None) -> APIR
         _add_unbuilt(pages)
         return pages
     shown = _Pages(world, sessions, front_end)
-    pages.add_api_route("/", shown.library, methods=["GET"])
+    pages.add_api_route("/", shown.library, methods=["GET", "HEAD"])
     pages.add_api_route("/watch/{playback_id}", shown.watch, methods=["GET", "HEAD"])
-    pages.add_api_route("/watch/{playback_id}/state", shown.state, methods=["GET"])
+    pages.add_api_route("/watch/{playback_id}/state", shown.state, methods=["GET", "HEAD"])
     pages.add_api_route("/embed/{playback_id}", shown.embed, methods=["GET", "HEAD"])
-    pages.add_api_route("/oembed", shown.oembed, methods=["GET"])
-    pages.add_api_route("/login", shown.login, methods=["GET"])
+    pages.add_api_route("/oembed", shown.oembed, methods=["GET", "HEAD"])
+    pages.add_api_route("/login", shown.login, methods=["GET", "HEAD"])
     pages.add_api_route("/login", shown.sign_in, methods=["POST"])
     pages.add_api_route("/logout", shown.sign_out, methods=["POST"])
     pages.add_api_route("/static/{name}", shown.static, methods=["GET", "HEAD"])
-    pages.add_api_route("/favicon.ico", shown.favicon, methods=["GET"])
-    pages.add_api_route("/robots.txt", robots, methods=["GET"])
+    pages.add_api_route("/favicon.ico", shown.favicon, methods=["GET", "HEAD"])
+    pages.add_api_route("/robots.txt", robots, methods=["GET", "HEAD"])
     return pages
 
 
@@ -66,7 +66,7 @@ def _add_unbuilt(pages: APIRouter) -> None:
         return HTMLResponse(render("unbuilt.html", sentence=UNBUILT), status_code=503, headers=_NO_STORE)
 
     for path in ("/", "/watch/{playback_id}", "/embed/{playback_id}", "/login"):
-        pages.add_api_route(path, unbuilt, methods=["GET"])
+        pages.add_api_route(path, unbuilt, methods=["GET", "HEAD"])
 
 
 def robots() -> PlainTextResponse:

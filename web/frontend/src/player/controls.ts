@@ -16,12 +16,12 @@ import "media-chrome/dist/media-volume-range.js";
 import "media-chrome/dist/media-preview-time-display.js";
 import "media-chrome/dist/menu/media-captions-menu.js";
 import "media-chrome/dist/menu/media-playback-rate-menu.js";
-import "media-chrome/dist/menu/media-rendition-menu.js";
 import "media-chrome/dist/menu/media-settings-menu.js";
 import "media-chrome/dist/menu/media-settings-menu-button.js";
 import "media-chrome/dist/menu/media-settings-menu-item.js";
 
 import { SPEEDS } from "./keys";
+import "./quality_menu";
 
 const SLIDERS =
   '<path fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" ' +
@@ -30,7 +30,7 @@ const SLIDERS =
 const MENU = `
   <media-settings-menu class="menu" anchor="auto" hidden>
     <media-settings-menu-item>Quality
-      <media-rendition-menu slot="submenu" hidden><div slot="title">Quality</div></media-rendition-menu>
+      <headwater-quality-menu slot="submenu" hidden><div slot="title">Quality</div></headwater-quality-menu>
     </media-settings-menu-item>
     <media-settings-menu-item>Speed
       <media-playback-rate-menu slot="submenu" rates="${SPEEDS.join(" ")}" hidden><div slot="title">Speed</div></media-playback-rate-menu>

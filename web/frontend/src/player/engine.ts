@@ -163,7 +163,9 @@ class HlsEngine implements Engine {
 
   private onFatal(hls: Hls, data: ErrorData): void {
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.mayReset()) {
+      const playing = !this.video.paused; // resetting the decoder pauses
       hls.recoverMediaError();
+      if (playing) void this.video.play().catch(() => undefined);
       return;
     }
     this.fail(problemOf(data));
