@@ -22,10 +22,15 @@ def cache_bytes(free_bytes: int) -> int:
     return max(_GIB, min(10 * _GIB, free_bytes // 10))
 
 
+def edge_folder(where: servers.Places) -> Path:
+    """Everything that the local edge writes."""
+    return where.run / "edge"
+
+
 def edge_part(where: servers.Places, settings: Settings, port: int) -> Part:
     """The edge on a loopback port, in front of the API's socket."""
     edge = EdgeSettings(
-        listen=(f"127.0.0.1:{port}",), api=f"unix:{where.run / 'api.sock'}", store=settings.s3_endpoint, directory=where.run / "edge",
+        listen=(f"127.0.0.1:{port}",), api=f"unix:{where.run / 'api.sock'}", store=settings.s3_endpoint, directory=edge_folder(where),
         public_scheme="https" if settings.tls else "http", cache_bytes=cache_bytes(shutil.disk_usage(where.data).free),
         cache_keys_bytes=16 << 20, open_files=open_files_limit(), user="root" if os.geteuid() == 0 else None,
         store_ca_file=_ca_file(settings),

@@ -1,7 +1,8 @@
 """Processes of an earlier run that did not end with it, found by a mark in their environment.
 
 When `headwater up` is killed, the kernel signals its parts, and they stop by themselves. The next start waits for them, and kills
-what does not listen. The mark is the data folder's path, which nothing but a part of that folder has.
+what does not listen. The mark is the data folder's path, which nothing but a part of that folder has. nginx writes its title over
+its environment, so its master is known by its title, which names its folder; its workers end with it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kit.clock import Clock
+from stack.edge_part import edge_folder
+from stack.servers import places
 
 MARK = "HEADWATER_PART_OF"
 _WAIT_S = 15.0
@@ -25,13 +28,18 @@ def mark(data: Path) -> dict[str, str]:
 
 def find(data: Path) -> list[int]:
     """Living processes of this folder, other than this one. Needs /proc; elsewhere it finds none."""
-    wanted = os.fsencode(f"{MARK}={data}")
+    wanted, edge = os.fsencode(f"{MARK}={data}"), os.fsencode(f" -p {edge_folder(places(data))} ")
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
+            marked = wanted in (folder / "environ").read_bytes().split(b"\0")
+            if (marked or _is_edge((folder / "cmdline").read_bytes(), edge)) and int(folder.name) != os.getpid():
                 found.append(int(folder.name))
     return found
+
+
+def _is_edge(title: bytes, folder: bytes) -> bool:
+    return title.startswith(b"nginx: master process ") and folder in title
 
 
 def clear(data: Path, clock: Clock, tell: Callable[[str], None]) -> None:

@@ -233,8 +233,8 @@ def valkey(where: Places) -> Part:
     path = where.run / "valkey.sock"
     argv = (
         str(binaries.valkey_server()), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700", "--save", "",
-        "--appendonly", "no", "--daemonize", "no", "--dir", str(where.run), "--loglevel", "warning", "--maxmemory", "256mb",
-        "--maxmemory-policy", "noeviction",
+        "--appendonly", "no", "--set-proc-title", "no", "--daemonize", "no", "--dir", str(where.run), "--loglevel", "warning",
+        "--maxmemory", "256mb", "--maxmemory-policy", "noeviction",
     )  # fmt: skip
     return Part("valkey", argv, where.logs / "valkey.log", ready=lambda: _socket_answers(path, b"PING\r\n", b"+PONG"))
 

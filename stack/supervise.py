@@ -59,6 +59,7 @@ def rotate(log: Path, limit_bytes: int = _LOG_LIMIT_BYTES) -> None:
 
 @dataclass(slots=True)
 class _Running:
+    describe: Callable[[], Part]  # again before every start: it also clears away what a killed one left behind
     child: Child
     restarts_s: list[float]
 
@@ -90,7 +91,7 @@ class Supervisor:
         stage: list[_Running] = []
         self._stages.append(stage)
         for describe in parts:
-            stage.append(_Running(Child(describe(), self._marks), []))  # noqa: PERF401 - when one fails, those before it have to be stopped
+            stage.append(_Running(describe, Child(describe(), self._marks), []))  # noqa: PERF401 - when one fails, those before it have to be stopped
         for running in stage:
             self._teller.ready(running.child.part, running.child.wait_ready(give_up=self._wanted_to_stop.is_set))
 
@@ -116,7 +117,7 @@ class Supervisor:
         running.restarts_s.append(now_s)
         self._teller.restarted(child.part, f"{how} and was started again.")
         self._clock.sleep(min(5.0, 0.2 * 2 ** len(running.restarts_s)))
-        running.child = Child(child.part, self._marks)
+        running.child = Child(running.describe(), self._marks)
 
     def stop(self) -> None:
         """Everything that was started, the last stage first, and nothing else."""

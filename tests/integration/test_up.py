@@ -8,13 +8,16 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
-from stack import data_dir, leftovers
+from stack import data_dir, leftovers, servers
 from stack.exits import Exit
 from tests.eventually import eventually
 from tests.local_stack import LocalStack, command
@@ -41,8 +44,7 @@ def command_line(pid: int) -> str:
     return ""
 
 
-def test_it_says_what_it_does_and_leaves_nothing(stack: LocalStack) -> None:
-    stack.start()
+def assert_it_said_everything(stack: LocalStack) -> None:
     said = stack.said()
     for title in ("SeaweedFS, the object store", "PostgreSQL", "Valkey", "database tables", "API", "worker", "sweeper", "edge"):
         assert f"ok {title}" in said
@@ -50,68 +52,70 @@ def test_it_says_what_it_does_and_leaves_nothing(stack: LocalStack) -> None:
     assert f"in {stack.data / 'api-key'}" in said
     assert "Traceback" not in said
     assert "arning" not in said
+
+
+def assert_nothing_is_left(stack: LocalStack) -> None:
+    assert eventually(lambda: leftovers.find(stack.data) == []), [command_line(pid) for pid in leftovers.find(stack.data)]
+    assert servers.port_is_free(stack.port)
+    assert data_dir.read_note(stack.data) == {}
+
+
+def client(stack: LocalStack, key: str) -> httpx.Client:
+    return httpx.Client(base_url=stack.url, trust_env=False, headers={"Authorization": f"Bearer {key}"})
+
+
+def test_a_life_of_three_starts(stack: LocalStack) -> None:
+    """Stopped by Ctrl-C, killed without warning, stopped by SIGTERM; what was stored outlives all of it."""
+    stack.start()
+    assert_it_said_everything(stack)
     for name in ("api-key", "secrets.json"):
         assert stat.S_IMODE((stack.data / name).stat().st_mode) == 0o600
-    with httpx.Client(base_url=stack.url, trust_env=False) as client:
-        assert client.get("/readyz").status_code == 200
-        assert client.get("/v1/assets").status_code == 401
-        assert client.get("/v1/assets", headers={"Authorization": f"Bearer {stack.api_key}"}).json()["data"] == []
+    first_key, secrets = stack.api_key, (stack.data / "secrets.json").read_text()
+    with client(stack, first_key) as api:
+        assert api.get("/readyz").status_code == 200
+        assert api.get("/v1/assets", headers={"Authorization": "Bearer hw_wrong"}).status_code == 401
+        made = api.post("/v1/uploads", json={"title": "kept"}).json()
     assert stack.stop(signal.SIGINT) == Exit.OK
-    assert leftovers.find(stack.data) == []
-    assert data_dir.read_note(stack.data) == {}
+    assert_nothing_is_left(stack)
     assert "Stopped after" in stack.said()
 
-
-def test_the_second_start_finds_what_the_first_one_kept(stack: LocalStack) -> None:
+    (stack.data / "api-key").unlink()  # a key file that was lost is written anew
     stack.start()
-    key, secrets = stack.api_key, (stack.data / "secrets.json").read_text()
-    with httpx.Client(base_url=stack.url, trust_env=False, headers={"Authorization": f"Bearer {key}"}) as client:
-        made = client.post("/v1/uploads", json={"title": "kept"}).json()
-        assert stack.stop(signal.SIGTERM) == Exit.OK
-        stack.start()
-        assert (stack.api_key, (stack.data / "secrets.json").read_text()) == (key, secrets)
-        assert client.get(f"/v1/assets/{made['asset_id']}").json()["title"] == "kept"
-
-
-def test_a_key_file_that_was_lost_is_written_anew(stack: LocalStack) -> None:
-    stack.start()
-    first = stack.api_key
-    stack.stop()
-    (stack.data / "api-key").unlink()
-    stack.start()
-    assert stack.api_key != first
-    for key in (first, stack.api_key):
-        assert httpx.get(f"{stack.url}/v1/assets", headers={"Authorization": f"Bearer {key}"}, trust_env=False).status_code == 200
-
-
-def test_killed_without_warning_it_leaves_nothing_and_starts_again(stack: LocalStack) -> None:
-    stack.start()
-    assert pids(stack, "bin/postgres")
+    assert stack.api_key != first_key
+    assert (stack.data / "secrets.json").read_text() == secrets
+    for key in (first_key, stack.api_key):
+        with client(stack, key) as api:
+            assert api.get(f"/v1/assets/{made['asset_id']}").json()["title"] == "kept"
     stack.kill()
-    assert eventually(lambda: leftovers.find(stack.data) == []), [command_line(pid) for pid in leftovers.find(stack.data)]
+    assert_nothing_is_left(stack)
+
+    second_key = stack.api_key
     stack.start()
-    assert httpx.get(f"{stack.url}/readyz", trust_env=False).status_code == 200
+    assert_it_said_everything(stack)
+    assert stack.api_key == second_key
+    with client(stack, second_key) as api:
+        assert api.get(f"/v1/assets/{made['asset_id']}").json()["title"] == "kept"
+    assert stack.stop(signal.SIGTERM) == Exit.OK
+    assert_nothing_is_left(stack)
 
 
-def test_killed_and_started_again_at_once_it_waits_for_its_own_parts(stack: LocalStack) -> None:
+def test_parts_that_die_are_started_again_until_one_keeps_dying(stack: LocalStack) -> None:
     stack.start()
-    for pid in pids(stack, "bin/weed"):
-        os.kill(pid, signal.SIGSTOP)  # does not hear the kernel's signal
-    stack.kill()
-    stack.start()
-    assert "Waiting for the parts of an earlier run that was killed." in stack.said()
-    assert httpx.get(f"{stack.url}/readyz", trust_env=False).status_code == 200
+    for turn, words in enumerate(("bin/postgres", "valkey-server", "bin/weed", "stack.cli api", "stack.cli worker", "nginx: master")):
+        leader = min(pids(stack, words))
+        os.kill(leader, signal.SIGKILL)
+        assert eventually(lambda turn=turn: stack.said().count("was ended by SIGKILL and was started again.") == turn + 1), words
+        assert eventually(lambda words=words, leader=leader: any(pid != leader for pid in pids(stack, words))), words
+        assert eventually(lambda: _status(f"{stack.url}/readyz") == 200), f"{words}\n{stack.last_logs()}"
 
-
-@pytest.mark.parametrize("words", ["bin/postgres", "valkey-server", "bin/weed", "stack.cli api", "stack.cli sweeper", "nginx: master"])
-def test_a_part_that_dies_is_started_again(stack: LocalStack, words: str) -> None:
-    stack.start()
-    leader = min(pids(stack, words))
-    os.kill(leader, signal.SIGKILL)
-    assert eventually(lambda: "was ended by SIGKILL and was started again." in stack.said())
-    assert eventually(lambda: pids(stack, words) and min(pids(stack, words)) != leader)
-    assert eventually(lambda: _status(f"{stack.url}/readyz") == 200), stack.last_logs()
-    assert stack.stop() == Exit.OK
+    while stack.process.poll() is None:
+        for pid in pids(stack, "stack.cli sweeper"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: stack.process.poll() is not None or bool(pids(stack, "stack.cli sweeper")))
+    assert stack.process.wait() == Exit.FAILED
+    assert "sweeper was ended by SIGKILL, again and again, so everything was stopped. Its log is " in stack.said()
+    assert_nothing_is_left(stack)
 
 
 def _status(url: str) -> int:
@@ -120,18 +124,40 @@ def _status(url: str) -> int:
     return 0
 
 
-def test_a_part_that_keeps_dying_ends_everything_with_a_sentence(stack: LocalStack) -> None:
-    stack.start()
-    for _ in range(20):
-        if stack.process.poll() is not None:
-            break
-        for pid in pids(stack, "stack.cli sweeper"):
+class Hasty:
+    """A clock on which a minute passes with every look."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic_s(self) -> float:
+        self._now_s += 1
+        return self._now_s
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(0.01)
+
+
+def test_a_part_of_an_earlier_run_that_does_not_listen_is_killed_and_no_other(tmp_path: Path) -> None:
+    deaf = ("/bin/sh", "-c", "trap '' TERM INT HUP; sleep 1000")
+    ours = subprocess.Popen(deaf, env=leftovers.mark(tmp_path), process_group=0)
+    other = subprocess.Popen(deaf, env=leftovers.mark(tmp_path / "other"), process_group=0)
+    try:
+        said: list[str] = []
+        assert ours.pid in leftovers.find(tmp_path)
+        leftovers.clear(tmp_path, Hasty(), said.append)
+        assert ours.wait(60) == -signal.SIGKILL
+        assert other.poll() is None
+        assert said == ["Waiting for the parts of an earlier run that was killed."]
+        assert leftovers.find(tmp_path) == []
+    finally:
+        for process in (ours, other):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        eventually(lambda: stack.process.poll() is not None or bool(pids(stack, "stack.cli sweeper")))
-    assert stack.process.wait(60) == Exit.FAILED
-    assert "sweeper was ended by SIGKILL, again and again, so everything was stopped. Its log is " in stack.said()
-    assert leftovers.find(stack.data) == []
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_a_second_one_on_the_same_folder_is_sent_away(local_stack: LocalStack) -> None:
