@@ -236,6 +236,24 @@ def _flv(shop: Workshop) -> None:
     h264(shop, rate="30", seconds=2)
 
 
+@recipe("cut-start", ".ts")
+def _cut_start(shop: Workshop) -> None:
+    """A recording that begins in the middle of a group of pictures: the first that can be decoded is number 48."""
+    whole = shop.of("ts").read_bytes()
+    shop.out.write_bytes(whole[len(whole) // 4 // 188 * 188 :])
+
+
+@recipe("size-change", ".ts")
+def _size_change(shop: Workshop) -> None:
+    """After 2 s the picture becomes half as large, as in recordings of video calls."""
+    small = shop.out.with_name("small.ts")
+    first = shop.out.with_name("first.ts")
+    shop.ffmpeg("-i", str(shop.of("rate-25")), "-t", "1.92", "-c", "copy", "-an", str(first))
+    options = ("-map", "0:v", "-vf", "scale=160:90", "-output_ts_offset", "1.92")
+    shop.ffmpeg("-ss", "1.92", "-i", str(shop.of("rate-25")), *options, *X264, str(small))
+    shop.out.write_bytes(first.read_bytes() + small.read_bytes())
+
+
 @recipe("edit-list")
 def _edit_list(shop: Workshop) -> None:
     """Cut without re-encoding at 1.0 s of "sync": an edit list hides the frames between the keyframe and the cut."""

@@ -130,6 +130,9 @@ PICTURES: dict[str, list[int]] = {
     "wide": every(48),
     "interlaced": [2 * index for index in range(50)],  # the upper field of each frame is an even picture
     "truncated-ts": every(61),
+    # Its sound can be heard from the beginning, so the first picture stands for the time before it.
+    "cut-start": [48] * 22 + [48 + index for index in range(52)],
+    "size-change": every(100),
 }
 
 

@@ -83,6 +83,19 @@ def test_display_size_is_upright_with_square_pixels(name: str, size: tuple[int, 
     assert video(name).display_size == size
 
 
+@pytest.mark.parametrize(
+    "aspect", [Fraction(16, 11), Fraction(32, 27), Fraction(4, 3), Fraction(8, 9), Fraction(1280, 1281), Fraction(12, 11)]
+)
+@pytest.mark.parametrize("size", [(720, 576), (720, 480), (1440, 1080), (352, 288), (33, 17)])
+def test_display_aspect_is_kept_within_one_percent(aspect: Fraction, size: tuple[int, int]) -> None:
+    """Checklist 39; small pictures can only be as exact as a pixel."""
+    answer = changed("plain", width=size[0], height=size[1], sample_aspect_ratio=f"{aspect.numerator}:{aspect.denominator}")
+    assert answer.video is not None
+    width, height = answer.video.display_size
+    wanted = size[0] * aspect / size[1]
+    assert abs(Fraction(width, height) / wanted - 1) <= max(Fraction(1, 100), Fraction(1, min(width, height)))
+
+
 @pytest.mark.parametrize(("said", "clockwise"), [(-90, 90), (90, 270), (180, 180), (-180, 180), (-270, 270), (0, 0), (-89.6, 90), (360, 0)])
 def test_ffprobe_counts_rotation_the_other_way(said: float, clockwise: int) -> None:
     answer = changed("plain", side_data_list=[{"side_data_type": "Display Matrix", "rotation": said}])
