@@ -28,7 +28,8 @@ from media.info import AudioStream, Hdr, MediaInfo, VideoStream
 
 STREAMS_LIMIT_S = 20.0  # a good file takes a tenth of a second; both together end within a minute
 PACKETS_LIMIT_S = 35.0
-READ_BYTES_PER_S = 50e6  # the slowest disk that large sources are expected on
+READ_BYTES_PER_S = 5e6  # of a busy machine, in a video that has few bytes for each picture
+LONGEST_READ_S = 3600.0
 ANSWER_LIMIT_CHARS = 2_000_000
 MAX_STREAMS = 32
 MAX_ALLOC_BYTES = 256 * 1024 * 1024  # for one block of ffprobe's memory
@@ -132,7 +133,7 @@ def packets_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int
     """Asks for every packet, one line each: stream, pts, dts, duration, size, flags, kinds of side data."""
     entries = "packet=stream_index,pts,dts,duration,size,flags:packet_side_data=side_data_type"
     argv = (*_guarded(ffprobe, max_pixels), "-show_entries", entries, "-of", "csv=p=0", f"file:{source}")
-    return Command(argv, timeout_s=PACKETS_LIMIT_S + size_bytes / READ_BYTES_PER_S)
+    return Command(argv, timeout_s=PACKETS_LIMIT_S + min(LONGEST_READ_S, size_bytes / READ_BYTES_PER_S))
 
 
 def parse_streams(text: str) -> Found:

@@ -259,7 +259,14 @@ def test_commands_hold_ffprobe_to_local_files_and_accepted_formats() -> None:
         assert not {"hls", "concat", "dash", "sdp", "image2", "rtsp", "lavfi"} & set(formats)
         assert "magicyuv" not in argv[argv.index("-codec_whitelist") + 1].split(",")
         assert argv[argv.index("-max_pixels") + 1] == "1000"
-        assert command.timeout_s <= 60 + 10**9 / ffprobe.READ_BYTES_PER_S
+
+
+def test_a_small_file_is_given_less_than_a_minute_and_a_large_one_more() -> None:
+    def limit_s(size_bytes: int) -> float:
+        packets = ffprobe.packets_command("ffprobe", Path("x"), 1000, size_bytes)
+        return ffprobe.streams_command("ffprobe", Path("x"), 1000).timeout_s + packets.timeout_s
+
+    assert limit_s(1_000_000) < 60 < limit_s(1_000_000_000) < limit_s(10**12) < 3700
 
 
 def test_the_accepted_words_are_spelled_once() -> None:
