@@ -39,6 +39,7 @@ def make_app(settings: Settings) -> Celery:
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
+        worker_proc_alive_timeout=60,  # a process that starts slowly on a busy machine is not broken
         # A running step does not depend on the connection: the lease in the database says whether it may go on.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_enable_prefetch_count_reduction=False,
@@ -85,13 +86,13 @@ class _BrokerNews(logging.Handler):
 
 
 class _ProcessNews(logging.Handler):
-    """Says in one line that a process of the pool died, where Celery shows the trace of an error it raised itself."""
+    """Says in one line that a process of the pool died, where Celery adds the trace of an error that it raises itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if "WorkerLostError" in text:
-            _log.warning("a worker process died; what it held is taken back when its lease ends")
-        elif record.levelno >= logging.WARNING:
+        if text.startswith("Process ") and " exited with " in text:
+            _log.warning("a worker process died; what it held is taken back when its lease ends", how=text.rpartition("exited with ")[2].strip("'"))
+        elif record.levelno >= logging.WARNING and "WorkerLostError" not in text:
             _log.warning(text)
 
 
@@ -100,8 +101,8 @@ def quieten() -> None:
     signals.setup_logging.connect(_keep_our_logging, weak=False)
     for name in ("celery", "kombu", "amqp"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("multiprocessing").setLevel(logging.CRITICAL)  # billiard's own account of a process that died
-    for name, handler in (("celery.worker.consumer", _BrokerNews()), ("celery.worker.request", _ProcessNews())):
+    news = {"celery.worker.consumer": _BrokerNews(), "celery.worker.request": _ProcessNews(), "multiprocessing": _ProcessNews()}
+    for name, handler in news.items():
         one = logging.getLogger(name)
         one.setLevel(logging.INFO)
         one.handlers[:] = [handler]

@@ -18,6 +18,7 @@ from celery.app import trace
 from celery.worker import WorkController
 from celery.worker import state as celery_state
 
+import kit.storage.s3  # noqa: F401 - read in once, before the fork, and not by every process again
 from kit import log
 from kit.settings import Settings
 from kit.world import open_world

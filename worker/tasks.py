@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -75,6 +76,8 @@ class Attendant:
         os.close(self._pipes.leash_held)
         self._owner = f"{socket.gethostname()}/{os.getpid()}/{token(6)}"
         self._world = self._open_world()
+        # A service manager may send the signal to every process it knows, and not only to the main one.
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._leave, daemon=True).start())
         scratch.clear_leftovers(self._world.settings.scratch_dir)
         for task in (self._feel_leash, self._look):
             threading.Thread(target=task, name=task.__name__, daemon=True).start()
@@ -83,6 +86,10 @@ class Attendant:
         """Before the process exits: breaks off what it is doing, and waits until that is handed back."""
         self._stopping.set()
         self._busy.acquire(timeout=_STOP_S)
+
+    def _leave(self) -> None:
+        self.end()
+        os._exit(0)
 
     def answer(self) -> None:
         """Somebody rang: works until nothing is ready, or passes the ring on."""
@@ -118,6 +125,7 @@ class Attendant:
         return did
 
     def _look(self) -> None:
+        self.answer()  # for what has been waiting since before we were here
         while not self._stopping.is_set():
             rung, _, _ = select.select([self._pipes.passed_read], [], [], self._duties.look_s)
             if rung and not self._took_ring():

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -219,6 +220,39 @@ def test_a_worker_that_is_asked_to_stop_hands_its_work_back(stage: Stage) -> Non
     stage.start("worker")
     assert stage.all_done()
     assert len(stage.saved()) == 3
+
+
+def test_a_signal_to_every_process_of_the_worker_loses_no_attempt(stage: Stage) -> None:
+    """As a service manager stops a service."""
+    stage.settings = replace(stage.settings, worker_processes=2)
+    leaving = stage.start("worker")
+    stage.put("one", "two")
+    assert eventually(lambda: len(stage.noted("program")) == 2)
+    for process in [*stage.noted("worker"), leaving.process.pid]:
+        os.kill(process, signal.SIGTERM)
+    assert leaving.process.wait(timeout=60) == 0
+    assert not any(map(is_alive, [*stage.noted("program"), *stage.noted("worker")]))
+    assert [(job.state, job.attempt) for job in stage.jobs()] == [(State.QUEUED, 0)] * 2
+    assert "Traceback" not in leaving.said()
+
+
+def test_connections_to_the_database_may_break_at_any_time(stage: Stage) -> None:
+    worker = stage.start("worker")
+    stage.put("one", "two")
+    assert eventually(lambda: stage.noted("program"))
+    for _ in range(30):
+        with stage.world.db.begin() as conn:
+            conn.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        time.sleep(0.05)
+    stage.open_gate()
+    assert stage.all_done()
+    assert [job.attempt for job in stage.jobs()] == [1, 1]
+    assert len(stage.saved()) == 2
+    assert "Traceback" not in worker.said()
 
 
 def test_a_worker_that_wakes_up_too_late_is_refused(stage: Stage) -> None:
