@@ -225,8 +225,12 @@ def _read_run(data: Data, moof: Box, traf: Box, trun: Box) -> Iterator[Sample]:
         offset += length
 
 
-def moved(data: Data, fragment: FragmentBoxes, *, sequence: int, decode_time: int) -> bytes:
-    """The bytes of `fragment` with another sequence number and decode time; its length does not change."""
+def moved(data: Data, fragment: FragmentBoxes, *, sequence: int, decode_time: int, composition_delay: int = 0) -> bytes:
+    """The bytes of `fragment` with another sequence number and decode time.
+
+    With `composition_delay` that many ticks are added to the composition offset of every sample, and offsets are written where there
+    were none because all were zero, which makes the fragment longer. Raises BadBoxes when an offset would be negative even so.
+    """
     out = bytearray(data[fragment.offset : fragment.offset + fragment.size])
     moof = next(iter_boxes(out))
     traf = _need(out, "traf", moof)
@@ -238,6 +242,42 @@ def moved(data: Data, fragment: FragmentBoxes, *, sequence: int, decode_time: in
         struct.pack_into(">I", out, tfdt.body + 4, decode_time)
     else:
         raise BadBoxes("the decode time needs 64 bits, and its box has 32")
+    return _delayed(out, (moof, traf, _need(out, "trun", traf)), composition_delay) if composition_delay else bytes(out)
+
+
+def _delayed(out: bytearray, boxes: tuple[Box, Box, Box], ticks: int) -> bytes:
+    """The fragment in `out`, each picture shown `ticks` later: its track run (8.8.8) with other composition offsets."""
+    _, _, trun = boxes
+    flags = _flags(out, trun)
+    (count,) = struct.unpack_from(">I", out, trun.body + 4)
+    samples = trun.body + 8 + 4 * sum(1 for bit in (_TRUN_DATA_OFFSET, _TRUN_FIRST_FLAGS) if flags & bit)
+    others = 4 * sum(1 for bit in (_TRUN_DURATION, _TRUN_SIZE, _TRUN_FLAGS) if flags & bit)
+    entry = others + (4 if flags & _TRUN_CTS else 0)
+    run = bytearray()
+    for at in (samples + entry * index for index in range(count)):
+        offset = ticks + (struct.unpack_from(">i", out, at + others)[0] if flags & _TRUN_CTS else 0)
+        if offset < 0:
+            raise BadBoxes(f"a picture is shown {-offset} ticks before it is decoded")
+        run += out[at : at + others] + struct.pack(">i", offset)
+    grown = len(run) - entry * count
+    out[samples : samples + entry * count] = run
+    for box in boxes:
+        struct.pack_into(">I", out, box.start, box.end - box.start + grown)
+    struct.pack_into(">I", out, trun.body, 1 << 24 | flags | _TRUN_CTS)  # version 1: offsets are signed
+    struct.pack_into(">i", out, trun.body + 8, struct.unpack_from(">i", out, trun.body + 8)[0] + grown)
+    return bytes(out)
+
+
+def with_edit(init: Data, media_time: int) -> bytes:
+    """The initialization segment, presenting its track from `media_time` ticks on: an edit list of one entry (8.6.6)."""
+    moov, trak = find(init, "moov"), find(init, "moov/trak")
+    header = find(init, "moov/trak/tkhd")
+    if moov is None or trak is None or header is None:
+        raise BadBoxes("there is no track to edit")
+    edit = make_box("edts", make_box("elst", struct.pack(">IIIiI", 0, 1, 0, media_time, 0x1_0000)))  # duration 0: to the end; rate 1
+    out = bytearray(init[: header.end]) + edit + init[header.end :]
+    for box in (moov, trak):
+        struct.pack_into(">I", out, box.start, box.end - box.start + len(edit))
     return bytes(out)
 
 

@@ -3,6 +3,9 @@
 A stored segment is a `styp` box and its fragments. Decode times and sequence numbers are written here from the grid, so a
 segment's bytes depend only on its place in the title and on its coded pictures, and not on which run of FFmpeg made it.
 
+Video is stored with composition offsets that are never negative, and its init segment takes the constant delay back with one edit (the
+"cmfc" way). Readers agree on that; with negative offsets and no edit those built on FFmpeg show every picture a frame too late.
+
 AAC encoders put one frame of priming in front. It is left out, so that decode time 0 is the first sample of the title without
 an edit list, which players of fragmented MP4 mostly ignore. The first 21 ms fade in because of it.
 """
@@ -17,7 +20,7 @@ from media.grid import AAC_FRAME_SAMPLES
 from media.isobmff import Data, FragmentBoxes, moved, read_fragments, segment_type, write_fragment
 from media.plan import Chunk, EncodePlan
 from media.segments import Fragment, MeasuredSegment
-from transcode.verify import MissingFrames, check_audio_frames
+from transcode.verify import MissingFrames, check_audio_frames, reorder_ticks
 
 Segment = tuple[MeasuredSegment, bytes]
 
@@ -34,8 +37,10 @@ def video_segments(data: bytes, fragments: Sequence[FragmentBoxes], plan: Encode
         size = len(pieces[0])
         while frame < end:
             fragment = next(left)
-            piece = moved(data, fragment, sequence=frame // grid.gop_frames + 1, decode_time=frame * grid.frame_ticks)
-            parts.append(Fragment(size, len(piece), fragment.keyframe_size, fragment.duration))
+            number, time = frame // grid.gop_frames + 1, frame * grid.frame_ticks
+            piece = moved(data, fragment, sequence=number, decode_time=time, composition_delay=reorder_ticks(plan))
+            keyframe_size = fragment.keyframe_size + len(piece) - fragment.size
+            parts.append(Fragment(size, len(piece), keyframe_size, fragment.duration))
             pieces.append(piece)
             size += len(piece)
             frame += len(fragment.samples)

@@ -25,7 +25,7 @@ from media.rendition import AudioRendition, VideoRendition
 from transcode import table
 from transcode.ladder import Profile, Size, rungs
 
-PLANNER_VERSION = 1  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
+PLANNER_VERSION = 2  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
 
 CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is encoder priming, and is cut off
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off

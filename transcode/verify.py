@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from kit.errors import StepFailed
 from media.codecs import NAL_IDR, avc1_of_configuration, nal_types
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
-from media.isobmff import BadBoxes, Data, FragmentBoxes, avc_configuration, read_fragments, sample_entry, split_init, timescale
+from media.isobmff import BadBoxes, Data, FragmentBoxes, avc_configuration, read_fragments, sample_entry, split_init, timescale, with_edit
 from media.plan import Chunk, EncodePlan
 from media.rendition import VideoRendition
 from transcode.plan import chunk_frames
+
+REORDER_FRAMES = 1  # x264 with B-frames and without a pyramid shows a picture at most one frame after the next one is decoded
 
 
 class BadEncode(StepFailed):
@@ -41,9 +43,10 @@ def planned_fragments(plan: EncodePlan, chunk: Chunk) -> tuple[int, ...]:
 
 
 def check_video_init(data: bytes, rung: VideoRendition, plan: EncodePlan) -> bytes:
-    """The init segment in `data`, if it announces what the plan says of the rung. Raises BadEncode."""
+    """The init segment of the rung, from the one in `data` if that announces what the plan says. Raises BadEncode."""
     try:
         init, _ = split_init(data)
+        presented = with_edit(init, reorder_ticks(plan))
         codecs, ticks = avc1_of_configuration(avc_configuration(init)), timescale(init)
         entry = sample_entry(init)
     except (BadBoxes, ValueError) as error:
@@ -52,7 +55,12 @@ def check_video_init(data: bytes, rung: VideoRendition, plan: EncodePlan) -> byt
     size = (int.from_bytes(init[at : at + 2]), int.from_bytes(init[at + 2 : at + 4]))
     if (codecs, ticks, size) != (rung.codecs, plan.grid.timescale, (rung.width, rung.height)):
         raise BadEncode(f"The header of {rung.name} says {codecs}, {size[0]}x{size[1]} at {ticks} ticks per second, not what was planned.")
-    return init
+    return presented
+
+
+def reorder_ticks(plan: EncodePlan) -> int:
+    """How much later than its decoding the first picture of every group is shown; the edit list takes it back."""
+    return REORDER_FRAMES * plan.grid.frame_ticks
 
 
 def check_audio_init(data: bytes) -> bytes:
@@ -66,10 +74,11 @@ def check_audio_init(data: bytes) -> bytes:
     return init
 
 
-def check_same_init(data: Data, name: str, init_sha256: str) -> int:
-    """Where the media begins, if the header in front of it is the plan's. Raises BadEncode."""
+def check_same_init(data: Data, name: str, init_sha256: str, edit_ticks: int = 0) -> int:
+    """Where the media begins, if the header in front of it is the plan's (which presents from `edit_ticks` on). Raises BadEncode."""
     try:
         init, media = split_init(data)
+        init = with_edit(init, edit_ticks) if edit_ticks else init
     except BadBoxes as error:
         raise BadEncode(f"The output of {name} has no header: {error}.") from error
     if hashlib.sha256(init).hexdigest() != init_sha256:
@@ -79,7 +88,7 @@ def check_same_init(data: Data, name: str, init_sha256: str) -> int:
 
 def check_video(data: bytes, plan: EncodePlan, rung: VideoRendition, chunk: Chunk, *, init_sha256: str) -> tuple[FragmentBoxes, ...]:
     """The fragments of one chunk of one rung. Raises MissingFrames or BadEncode."""
-    media = check_same_init(data, rung.name, init_sha256)
+    media = check_same_init(data, rung.name, init_sha256, reorder_ticks(plan))
     try:
         fragments = tuple(read_fragments(data, media))
         frames, planned = tuple(len(fragment.samples) for fragment in fragments), planned_fragments(plan, chunk)

@@ -17,6 +17,7 @@ from media.isobmff import (
     segment_type,
     split_init,
     timescale,
+    with_edit,
     write_fragment,
 )
 
@@ -63,6 +64,39 @@ def test_moving_changes_two_numbers_and_nothing_else() -> None:
     (again,) = read_fragments(there)
     assert (again.sequence, again.decode_time, again.samples) == (900, 1 << 40, read.samples)
     assert moved(there, again, sequence=1, decode_time=0) == data
+
+
+def test_offsets_are_delayed_but_never_left_negative() -> None:
+    data = video_moof()
+    (read,) = read_fragments(data)
+    (there,) = read_fragments(moved(data, read, sequence=7, decode_time=48_000, composition_delay=1000))
+    assert [item.composition_offset for item in there.samples] == [1000, 0]
+    with pytest.raises(BadBoxes, match="1 ticks before"):
+        moved(data, read, sequence=7, decode_time=48_000, composition_delay=999)
+
+
+def test_offsets_are_written_where_all_were_zero() -> None:
+    data = video_moof(trun_flags=0x205)
+    (read,) = read_fragments(data)
+    longer = moved(data, read, sequence=7, decode_time=48_000, composition_delay=1000)
+    (there,) = read_fragments(longer)
+    assert [(item.size, item.composition_offset, item.sync) for item in there.samples] == [(4, 1000, True), (3, 1000, False)]
+    assert (len(longer), there.size) == (len(data) + 8, len(data) + 8)
+    assert [longer[item.offset : item.offset + item.size] for item in there.samples] == [b"IDR!", b"abc"]
+
+
+def test_an_edit_list_is_put_behind_the_track_header() -> None:
+    moov = make_box("moov", make_box("mvhd", b"1"), make_box("trak", make_box("tkhd", b"2"), make_box("mdia", b"3")), make_box("mvex"))
+    init = with_edit(make_box("ftyp", b"iso6") + moov, 1001)
+    edit = find(init, "moov/trak/edts/elst")
+    assert edit is not None
+    assert init[edit.body : edit.end] == struct.pack(">IIIiI", 0, 1, 0, 1001, 0x1_0000)
+    assert [box.kind for box in iter_boxes(init)] == ["ftyp", "moov"]
+    trak = find(init, "moov/trak")
+    assert trak is not None
+    assert [box.kind for box in iter_boxes(init, trak.body, trak.end)] == ["tkhd", "edts", "mdia"]
+    with pytest.raises(BadBoxes, match="no track"):
+        with_edit(make_box("ftyp", b"iso6"), 1)
 
 
 def test_a_fragment_needs_samples() -> None:
