@@ -1,15 +1,16 @@
 """The real worker and sweeper programs, with steps that tests can hold, release and count.
 
-    python -m tests.integration.worker_program worker|sweeper     (settings from the environment)
+    python -m tests.integration.worker_program worker|pipeline|sweeper     (settings from the environment)
 
-The step "test.hold" appends the process id of its worker to the file `note`, then runs a program that ends when the file
-`gate` exists, and saves its subject and its worker's process id.
+"pipeline" is a worker with the real steps. The step of "worker", test.hold, appends the process id of its worker to the file
+`note`, runs a program that ends when the file `gate` exists, and saves its subject and its worker's process id.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -45,11 +46,20 @@ def save(conn: Connection, world: World, job: Job, result: int) -> None:
     conn.execute(text("INSERT INTO saved VALUES (:subject, :worker)"), {"subject": job.subject, "worker": result})
 
 
+def rhythm() -> tuple[float, float, float]:
+    """Lease, heartbeat and look, in seconds: short, so that nobody waits for long."""
+    lease_s, beat_s, look_s = (
+        float(os.environ.get(f"TEST_{name}_S", default)) for name, default in (("LEASE", 2), ("BEAT", 0.3), ("LOOK", 0.5))
+    )
+    return lease_s, beat_s, look_s
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "worker":
-        beat_s, lease_s, look_s = (
-            float(os.environ.get(f"TEST_{name}_S", default)) for name, default in (("BEAT", 0.3), ("LEASE", 2), ("LOOK", 0.5))
-        )
-        main.run_worker(load(), Duties({HOLD: Step(HOLD, hold, save)}, VideoFlow(), lease_s, beat_s, look_s))
-    else:
-        main.run_sweeper(load(), sweep_s=0.5)
+    lease_s, beat_s, look_s = rhythm()
+    match sys.argv[1]:
+        case "worker":
+            main.run_worker(load(), Duties({HOLD: Step(HOLD, hold, save)}, VideoFlow(), lease_s, beat_s, look_s))
+        case "pipeline":
+            main.run_worker(load(), replace(main.all_duties(), lease_s=lease_s, beat_s=beat_s, look_s=look_s))
+        case "sweeper":
+            main.run_sweeper(load(), sweep_s=0.5)
