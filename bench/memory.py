@@ -32,6 +32,7 @@ from tests.local_stack import LocalStack, local_stack
 MIB, GIB = 1 << 20, 1 << 30
 LIMIT_MIB = 200
 READERS = 32
+PAUSE_S = 0.1  # between the requests of one reader: the upload shares our processor with them
 PATHS = ("/v1/assets", "/healthz", "/", "/v1/assets?limit=5", "/v1/problems", "/readyz")
 
 
@@ -76,6 +77,7 @@ def read_others(stack: LocalStack, stop: threading.Event, seen: Counter[int]) ->
         while not stop.is_set():
             seen[client.get(PATHS[turn % len(PATHS)]).status_code] += 1
             turn += 1
+            stop.wait(PAUSE_S)
 
 
 def measure(stack: LocalStack, file: Path) -> Figures:
