@@ -5,21 +5,25 @@ cd "$(dirname "$0")/.."
 bin=.venv/bin
 failed=""
 
-check() {
+# Says nothing when all is well.
+quietly() {
   name=$1
   shift
-  echo "== $name"
-  "$@" || failed="$failed, $name"
+  if said=$("$@" 2>&1); then
+    echo "ok $name"
+  else
+    failed="$failed, $name"
+    printf 'FAILED %s\n%s\n' "$name" "$said"
+  fi
 }
 
-check "ruff check" $bin/ruff check --quiet .
-check "ruff format" $bin/ruff format --quiet --check .
-check "mypy" $bin/mypy --no-error-summary
-check "import-linter" $bin/lint-imports --no-logo --quiet
+quietly "ruff check" $bin/ruff check --quiet .
+quietly "ruff format" $bin/ruff format --quiet --check .
+quietly "mypy" $bin/mypy --no-error-summary
+quietly "import-linter" $bin/lint-imports --no-logo
 if [ "${1:-}" != lint ]; then
-  echo "== browser"
   $bin/python -m tests.chromium
-  check "pytest" $bin/python -m pytest
+  $bin/python -m pytest || failed="$failed, pytest"
 fi
 
 if [ -n "$failed" ]; then
