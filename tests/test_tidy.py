@@ -19,6 +19,9 @@ ALLOWED = frozenset({
     "kit/step.py: broad except in _hand_back",  # a worker that stops can do no more than say so
     "kit/step.py: broad except in _insist",  # raises again what is not the database being away
     "kit/step.py: broad except in _renew",  # whatever keeps a lease from being renewed has one meaning
+    "worker/tasks.py: broad except in _work",  # a worker process's main: it lives on to look again
+    "worker/outbox.py: broad except in relay",  # the relay's main: it lives on to send again
+    "worker/sweeper.py: broad except in sweep",  # the sweeper's main: it lives on to sweep again
     "ingest/watch.py: broad except in watch",  # a thread's main: it lives on to look again
     "web/envelope.py: broad except in __call__",  # the API's edge: anything unexpected becomes a problem document
 })  # fmt: skip

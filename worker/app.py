@@ -91,7 +91,8 @@ class _ProcessNews(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if text.startswith("Process ") and " exited with " in text:
-            _log.warning("a worker process died; what it held is taken back when its lease ends", how=text.rpartition("exited with ")[2].strip("'"))
+            how = text.rpartition("exited with ")[2].strip("'")
+            _log.warning("a worker process died; what it held is taken back when its lease ends", how=how)
         elif record.levelno >= logging.WARNING and "WorkerLostError" not in text:
             _log.warning(text)
 
