@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from kit.errors import Conflict, Unavailable
 from kit.world import World
 from tests.api_client import Api, is_problem, open_api
 
@@ -97,17 +98,18 @@ def test_while_the_first_is_running_the_second_is_told_so(api: Api) -> None:
     assert ask().headers["idempotency-replayed"] == "true"
 
 
-def test_what_broke_may_be_tried_again(api: Api) -> None:
+@pytest.mark.parametrize(("trouble", "status"), [(RuntimeError("a bug"), 500), (Unavailable("Away."), 503), (Conflict("Not now."), 409)])
+def test_what_did_not_work_may_be_tried_again(api: Api, trouble: Exception, status: int) -> None:
     attempts: list[int] = []
 
     @api.app.post("/v1/shaky")
     def shaky() -> dict[str, str]:
         attempts.append(1)
         if len(attempts) == 1:
-            raise RuntimeError("once")
+            raise trouble
         return {"done": "yes"}
 
-    assert api.post("/v1/shaky", headers=KEY).status_code == 500
+    assert api.post("/v1/shaky", headers=KEY).status_code == status
     assert api.post("/v1/shaky", headers=KEY).json() == {"done": "yes"}
     assert api.post("/v1/shaky", headers=KEY).headers["idempotency-replayed"] == "true"
     assert len(attempts) == 2
