@@ -1,0 +1,84 @@
+"""The FFmpeg commands, word for word: `tests/golden/ffmpeg-*.txt`, one word of the command on each line.
+
+When one of these differs on purpose, `PLANNER_VERSION` has to rise (other commands may give other bytes under the same digest), and
+`HEADWATER_GOLDEN=write` rewrites the files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from kit.process import Command
+from media.info import MediaInfo
+from tests.sources import sound, source, video
+from transcode.ffmpeg import Work, audio_command, encode_command, init_command, poster_command
+from transcode.plan import PLANNER_VERSION, PlanOptions, make_plan
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def work(info: MediaInfo) -> Work:
+    plan = make_plan(info, "digest", PlanOptions(), "encoder")
+    return Work(plan, info, Path("/scratch/source"), Path("/scratch/out"), "ffmpeg")
+
+
+def commands() -> Mapping[str, Command]:
+    film = work(source(video(seconds=120, keyframe_every=7), sound(seconds=120)))
+    hdr = work(source(video(3840, 2160, seconds=10, color=("bt2020nc", "smpte2084", "bt2020"))))
+    fields = work(source(video(768, 576, rate=50, seconds=40, start=Fraction(7, 5), interlaced=True), container="mpegts"))
+    return {
+        "encode-first": encode_command(film, film.plan.chunks[0], film.plan.groups[0]),
+        "encode-middle": encode_command(film, film.plan.chunks[1], film.plan.groups[1]),
+        "encode-hdr": encode_command(hdr, hdr.plan.chunks[0], hdr.plan.groups[0]),
+        "encode-interlaced-ts": encode_command(fields, fields.plan.chunks[-1], fields.plan.groups[0]),
+        "init": init_command(film.plan, Path("/scratch/out"), "ffmpeg"),
+        "audio": audio_command(film),
+        "poster": poster_command(film, (Fraction(7), Fraction(35))),
+    }
+
+
+@pytest.mark.parametrize("name", commands())
+def test_word_for_word(name: str) -> None:
+    path = GOLDEN / f"ffmpeg-{name}.txt"
+    text = "\n".join([f"# planner {PLANNER_VERSION}", *commands()[name].argv]) + "\n"
+    if os.environ.get("HEADWATER_GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in commands() if name != "init"])
+def test_an_upload_can_make_ffmpeg_open_nothing_else(name: str) -> None:
+    argv = commands()[name].argv
+    assert "-nostdin" in argv
+    inputs = [index for index, word in enumerate(argv) if word == "-i"]
+    begin = 0
+    for at in inputs:
+        options = argv[begin:at]
+        assert options[options.index("-protocol_whitelist") + 1] == "file"
+        assert "mov" in options[options.index("-format_whitelist") + 1] or "mpegts" in options[options.index("-format_whitelist") + 1]
+        assert options[options.index("-codec_whitelist") + 1] in {"h264", "aac"}
+        assert "-max_pixels" in options
+        assert argv[at + 1] == "file:/scratch/source"
+        begin = at + 2
+    assert inputs
+
+
+def test_a_command_has_time_for_its_work_and_no_more() -> None:
+    film = work(source(video(seconds=120, keyframe_every=7)))
+    first, middle = (encode_command(film, chunk, film.plan.groups[1]) for chunk in film.plan.chunks[:2])
+    assert 120 < first.timeout_s < middle.timeout_s < 4 * 3600
+    whole = encode_command(film, film.plan.chunks[-1], film.plan.groups[1], rewind=None)
+    assert whole.timeout_s > encode_command(film, film.plan.chunks[-1], film.plan.groups[1]).timeout_s
+
+
+def test_a_rate_control_without_memory_of_other_chunks() -> None:
+    """Checklist 20: capped CRF, never a bare bitrate."""
+    for name, command in commands().items():
+        if name.startswith("encode"):
+            assert command.argv.count("-crf") == command.argv.count("-maxrate") == command.argv.count("-bufsize") > 0
+            assert "-b:v" not in command.argv
