@@ -148,43 +148,43 @@ def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limi
     """The verdict, once everything about the file is known."""
     if scan.encrypted:
         return _no("encrypted", "The video is encrypted. Upload it without copy protection.")
-    if scan.spacing is None:
-        missing = _missing(found, scan, shape, size_bytes)
-        return missing or _no("no_pictures", "There is a video track in the file, but no picture in it.")
     missing = _missing(found, scan, shape, size_bytes)
     if missing is not None:
         return missing
+    if scan.spacing is None:
+        return _no("no_pictures", "There is a video track in the file, but no picture in it.")
     gap = max(scan.spacing.longest, scan.last_duration)
-    length = _length(scan)
-    if length > limits.duration_s:
-        return _no("too_long", f"The video lasts {spoken(length)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
+    first, end = _span(scan)
+    if end - first > limits.duration_s:
+        return _no("too_long", f"The video lasts {spoken(end - first)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
     if gap > LONGEST_GAP_S:
         return _no("broken_timestamps", f"Between two pictures of the video {spoken(gap)} pass, which no camera does.")
     return Accepted(media_info(found, scan, size_bytes))
 
 
-def _length(scan: Scan) -> Fraction:
-    """From the first packet of any track to the last, or a little less than the pictures need."""
-    reaches = scan.reach.values()
-    return max(reach.end for reach in reaches) - min(reach.first for reach in reaches) if reaches else Fraction(0)
+def _span(scan: Scan, stream: int | None = None) -> tuple[Fraction, Fraction]:
+    """From the first packet of a track, or of any, to the end of the last; (0, 0) when there is none."""
+    reaches = [reach for index, reach in scan.reach.items() if stream in (None, index)]
+    return min((reach.first for reach in reaches), default=Fraction(0)), max((reach.end for reach in reaches), default=Fraction(0))
 
 
 def _missing(found: Found, scan: Scan, shape: Shape, size_bytes: int) -> Rejected | None:
     """Whether the end of the file is missing: tracks that stop before their headers say, or boxes that go on past the end."""
-    held = max((reach.end for reach in scan.reach.values()), default=Fraction(0))
-    claims = [(found.claimed_end, held)]
-    used = (*((found.video,) if found.video else ()), *found.audio)
-    for stream in used:
-        reach = scan.reach.get(stream.index)
-        claims.append((stream.claimed_end, reach.end if reach else Fraction(0)))
-    for claimed, end in claims:
-        if claimed is not None and claimed - end > max(MISSING_S, MISSING_SHARE * claimed):
-            return _no(
-                "truncated", f"The file should last {spoken(claimed)}, but ends after {spoken(max(end, Fraction(0)))}: the rest is missing."
-            )
+    first, held = _span(scan)
+    claims = [(first, held, found.claimed_end)]
+    if found.video is not None:
+        begin, end = _span(scan, found.video.index)
+        claims.append((begin if scan.spacing is None else scan.spacing.first, end, found.video.claimed_end))
+    for stream in found.audio:
+        begin, end = _span(scan, stream.index)
+        claims.append((begin if stream.start is None else stream.start, end, stream.claimed_end))
+    for begin, end, claimed in claims:
+        if claimed is not None and claimed - end > max(MISSING_S, MISSING_SHARE * (claimed - begin)):
+            promised, kept = spoken(claimed - min(begin, end)), spoken(max(Fraction(0), end - begin))
+            return _no("truncated", f"The file should last {promised}, but ends after {kept}: the rest is missing.")
     if shape.claimed_bytes is not None and shape.claimed_bytes - size_bytes > MISSING_BYTES_SHARE * shape.claimed_bytes:
         whole = f"{_bytes(size_bytes)} of {_bytes(shape.claimed_bytes)}"
-        return _no("truncated", f"The end of the file is missing: only {whole} arrived, which hold {spoken(held)}.")
+        return _no("truncated", f"The end of the file is missing: only {whole} arrived, which hold {spoken(held - first)}.")
     return None
 
 

@@ -63,16 +63,16 @@ _rotated(180, "320x180", "hflip,vflip")
 _rotated(270, "180x320", "transpose=clock")
 
 
-def _sized(name: str, size: str, more: str = "", pixel_format: str = "yuv420p") -> None:
+def _sized(name: str, size: str, more: str = "", pixel_format: str = "yuv420p", seconds: float = 2) -> None:
     @recipe(name)
     def _make(shop: Workshop) -> None:
-        shop.ffmpeg(*picture(size, more=more, seconds=2), *tone(2), *X264, *AAC, "-pix_fmt", pixel_format, str(shop.out))
+        shop.ffmpeg(*picture(size, more=more, seconds=seconds), *tone(seconds), *X264, *AAC, "-pix_fmt", pixel_format, str(shop.out))
 
 
 _sized("portrait", "180x320")
 _sized("tiny", "16x16")
 _sized("too-small", "12x8")
-_sized("wide", "8192x512")
+_sized("wide", "8192x512", seconds=0.5)
 _sized("ribbon", "4096x64")
 _sized("anamorphic", "352x288", more="setsar=16/11")
 _sized("odd-size", "642x362", more="format=yuv444p,crop=641:361:0:0:exact=1", pixel_format="yuv444p")

@@ -127,7 +127,7 @@ PICTURES: dict[str, list[int]] = {
     "cover-first": every(100),
     "one-frame": [0],
     "half-second": every(12),
-    "wide": every(48),
+    "wide": every(12),
     "interlaced": [2 * index for index in range(50)],  # the upper field of each frame is an even picture
     "truncated-ts": every(61),
     # Its sound can be heard from the beginning, so the first picture stands for the time before it.

@@ -157,6 +157,17 @@ def test_each_track_must_reach_what_it_claims(video_end: Fraction, audio_end: Fr
     assert reason(verdict(replace(SCAN, reach={0: Reach(Fraction(0), video_end), 1: Reach(Fraction(0), audio_end)}))) == code
 
 
+def test_a_clock_that_starts_late_hides_nothing() -> None:
+    """The length counts, not the time of day: half of ten seconds is missing, an hour into the clock."""
+    hour = Fraction(3600)
+    assert SCAN.spacing is not None
+    late = replace(FOUND, claimed_end=hour + 10, video=replace(VIDEO, claimed_end=hour + 10), audio=())
+    spacing = replace(SCAN.spacing, first=hour, last=hour + 5)
+    refused = verdict(replace(SCAN, spacing=spacing, reach={0: Reach(hour, hour + 5)}), late)
+    assert isinstance(refused, Rejected)
+    assert refused.detail == "The file should last 10 seconds, but ends after 5 seconds: the rest is missing."
+
+
 def test_a_long_source_may_miss_a_little_more() -> None:
     long = replace(FOUND, claimed_end=Fraction(1000), video=replace(VIDEO, claimed_end=Fraction(1000)), audio=())
     assert reason(verdict(replace(SCAN, reach={0: Reach(Fraction(0), Fraction(981))}), long)) is None
