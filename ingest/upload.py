@@ -177,13 +177,15 @@ def part_bytes(limit_bytes: int) -> int:
 def kept_tails(tails: tuple[Tail, ...], new_bytes: int) -> int:
     """How many of `tails` stay as they are when a new one of `new_bytes` follows; the rest is merged into the new one.
 
-    A tail is merged when it is no larger than all that follows it. So their sizes at least halve from one to the next: there
-    are never more than some twenty, and a byte is rewritten at most as often, however small the requests are.
+    A tail stays only while it outweighs everything that follows it. So there are never more than some twenty, and because a
+    byte that is rewritten ends in a tail at least twice as long, it is rewritten at most as often, however small the requests.
     """
     kept, following = len(tails), new_bytes
-    while kept and tails[kept - 1].end - tails[kept - 1].start <= following:
-        kept -= 1
-        following += tails[kept].end - tails[kept].start
+    for place in reversed(range(len(tails))):
+        size = tails[place].end - tails[place].start
+        if size <= following:
+            kept = place
+        following += size
     return kept
 
 

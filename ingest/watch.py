@@ -25,6 +25,7 @@ from media import keys
 
 _RELIST_S = 30.0  # between listings while notifications arrive
 _RECONNECT_S = 2.0
+_STOP_S = 0.5  # how soon a stop is noticed
 _SILENCE_S = 30.0  # a stream that does not even send its keep-alive is dead
 
 _log = log.logger(__name__)
@@ -47,6 +48,7 @@ class _Bell:
 
     def stream_ended(self) -> None:
         self.listening.clear()
+        self.rung.set()  # for what is dropped from now on, and so that the waiting is done as without notifications
 
 
 class _Stream(urllib3.PoolManager):
@@ -117,14 +119,13 @@ def watch(world: World, stop: threading.Event) -> None:
             if not away:
                 _log.warning("incoming/ cannot be read at the moment", code=error.code)
             away = True
+        except Exception as error:  # noqa: BLE001 - the edge of this thread: it must live on to look again
+            _log.bug("looking at incoming/ broke", error)
         _wait(bell, stop, world.settings.incoming_poll_s)
 
 
 def _wait(bell: _Bell, stop: threading.Event, poll_s: float) -> None:
     """Until the bell rings, the next listing is due, or `stop` is set."""
-    left_s = _RELIST_S
-    while left_s > 0 and not stop.is_set():
-        step_s = min(poll_s, left_s)
-        if bell.rung.wait(step_s) or not bell.listening.is_set():
-            return
-        left_s -= step_s
+    left_s = _RELIST_S if bell.listening.is_set() else poll_s
+    while left_s > 0 and not stop.is_set() and not bell.rung.wait(min(left_s, _STOP_S)):
+        left_s -= _STOP_S
