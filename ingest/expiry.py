@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest import sessions, store
-from ingest.upload import UploadGone, UploadState
+from ingest.upload import TakenOver, UploadGone, UploadState
 from kit.world import World
 
 _AT_ONCE = 100
@@ -42,5 +42,5 @@ def expire(world: World) -> Swept:
 def _look_after(world: World, upload_id: str) -> UploadState:
     try:
         return sessions.expire(world, upload_id).state
-    except UploadGone:  # its parts are lost, or it ended meanwhile; that is noted in its row
+    except (TakenOver, UploadGone):  # its parts are lost, or it went on or ended meanwhile; that is noted in its row
         return UploadState.ERRORED

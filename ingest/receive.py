@@ -125,7 +125,7 @@ class _Reception:
             part_bytes=self._session.part_bytes,
             open=self._open,
             stored=self._stored,
-            tail_key=lambda tail: keys.upload_tail(self._session.id, tail.epoch, tail.end),
+            tail_key=self._tail_key,
         )
         scratch = self._world.settings.scratch_dir
         async with part_writer(self._world.storage, scratch, target, self._receiver.writer_threads()) as writer:
@@ -150,8 +150,15 @@ class _Reception:
             await self._commit(end, ())
 
     async def _commit(self, offset: int, tails: tuple[Tail, ...]) -> None:
+        before = self._session.tails
         self._session = await self._receiver.commit(self._session, offset, tails, self._held_parts, self._size)
         self._held_parts = ()
+        with suppress(Unavailable):  # what stays goes with the rest when the upload ends
+            for tail in set(before) - set(tails):
+                await self._receiver.store(self._world.storage.delete, self._tail_key(tail))
+
+    def _tail_key(self, tail: Tail) -> str:
+        return keys.upload_tail(self._session.id, tail.epoch, tail.end)
 
     async def _keep_lease(self, writer: PartWriter) -> None:
         while True:
@@ -224,6 +231,5 @@ class _Reception:
             await self._commit(writer.position, tails)
         except TakenOver:
             if tails[-1:] != self._session.tails[-1:]:
-                orphan = keys.upload_tail(self._session.id, tails[-1].epoch, tails[-1].end)
-                await self._receiver.store(self._world.storage.delete, orphan)
+                await self._receiver.store(self._world.storage.delete, self._tail_key(tails[-1]))
             raise

@@ -199,14 +199,12 @@ def _complete(conn: Connection, session: UploadSession) -> UploadSession:
 
 
 def fail(world: World, session: UploadSession, code: str, detail: str) -> None:
-    """Gives the upload and its asset up, provided that the request of `session` still holds it."""
+    """Gives the upload and its asset up. Raises TakenOver when the request of `session` does not hold it any more: then it
+    misses what its successor has moved on, and nothing is lost."""
     with transaction(world) as conn:
-        found, _ = store.lock(conn, session.id)
-        if found.epoch != session.epoch:
-            return
-        failed = upload.advance(found, UploadEvent.FAIL, error_code=code, error_detail=detail, lease_until=None)
-        if store.save(conn, failed).state is UploadState.ERRORED:
-            catalog.store.mark_errored(conn, session.asset_id, code, detail)
+        found = upload.owned(store.lock(conn, session.id)[0], session.epoch)
+        store.save(conn, upload.advance(found, UploadEvent.FAIL, error_code=code, error_detail=detail, lease_until=None))
+        catalog.store.mark_errored(conn, session.asset_id, code, detail)
 
 
 def cancel(world: World, upload_id: str) -> None:

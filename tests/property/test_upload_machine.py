@@ -87,6 +87,7 @@ class UploadMachine(RuleBasedStateMachine):
         self.storage = FailingStorage()
         self.world = replace(world, storage=self.storage)
         self.stored = b""  # what must be durable
+        self.abandoned = 0  # tails that a restart left for the end
         self.size: int | None = None
 
     @initialize(size=st.one_of(st.none(), st.integers(1, 600)))
@@ -266,6 +267,7 @@ class UploadMachine(RuleBasedStateMachine):
     def put_anew(self, data: bytes, piece: int, broken: bool) -> None:
         whole = data if self.size is None else (data * self.size)[: self.size]
         self.stored = b""
+        self.abandoned += len(self.session.tails)
         if broken:
             with pytest.raises(BodyBroken):
                 self.receive(Offer(0, len(whole), length=len(whole), restart=True), body(whole[:-1], piece, BodyBroken("gone")))
@@ -292,6 +294,7 @@ class UploadMachine(RuleBasedStateMachine):
         durable = b"".join(self.storage.part(session.multipart_id or "", part.number) for part in parts)
         durable += b"".join(self.storage.get(keys.upload_tail(session.id, tail.epoch, tail.end)) for tail in session.tails)
         assert durable == self.stored
+        assert len(list(self.storage.list(keys.upload_prefix(session.id)))) <= len(session.tails) + self.abandoned
 
     def teardown(self) -> None:
         """Whatever happened, the upload can be finished."""
@@ -306,3 +309,11 @@ class UploadMachine(RuleBasedStateMachine):
 def test_any_history_of_an_upload_tells_the_truth(world: World) -> None:
     chosen = settings(max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(lambda: UploadMachine(world), settings=chosen)
+
+
+def test_a_request_that_wakes_up_after_its_upload_was_completed_is_told_so_and_not_that_bytes_are_lost(world: World) -> None:
+    machine = UploadMachine(world)
+    machine.create(size=464)
+    machine.put_anew(data=b"\x00", piece=100, broken=True)
+    machine.request_is_taken_over(before=b"\x00", other=b"", after=b"", piece=1)
+    machine.teardown()
