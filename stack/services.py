@@ -12,46 +12,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kit import log
 from kit import settings as kit_settings
-from kit.settings import BadSetting, Settings
-from kit.world import open_world
+from kit.settings import Settings
 from stack import servers
 from stack.child import Part
 
 _TREE = Path(__file__).resolve().parent.parent
-GRACE_S = 3  # how long a stopping API waits for open requests; event streams would keep it for ever
-
-
-def parse_listen(text: str) -> tuple[str, int] | Path:
-    """`host:port` or `unix:/path`. Raises BadSetting."""
-    if text.startswith("unix:") and len(text) > len("unix:"):
-        return Path(text.removeprefix("unix:"))
-    host, _, port = text.rpartition(":")
-    if host and port.isdecimal() and int(port) <= 65_535:
-        return host.strip("[]"), int(port)
-    raise BadSetting(f"HEADWATER_API_LISTEN is {text!r}, but must be host:port or unix:/path.")
+STOPPING_S = 6  # how long a stopping API may take: it waits 3 s for open requests
 
 
 def run_api(settings: Settings, listen: str) -> None:
-    """Serve until SIGTERM. Raises PartFailed when the address is taken."""
-    import uvicorn
+    """Serve until SIGTERM. Raises BadSetting and Conflict, as `web.serve.serve` does."""
+    from web.serve import serve
 
-    from web.app import create_app
-
-    where = parse_listen(listen)
-    log.configure(settings.log_level)
-    app = create_app(open_world(settings))
-    address: dict[str, object] = {"uds": str(where)} if isinstance(where, Path) else {"host": where[0], "port": where[1]}
-    uvicorn.run(
-        app,
-        **address,  # type: ignore[arg-type]
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=75,  # longer than nginx keeps an idle connection, so that nginx is the one that closes
-    )
+    serve(settings, listen)
 
 
 def socket_serves(path: Path, target: str) -> bool:
@@ -79,7 +53,7 @@ def api_part(where: servers.Places, settings: Settings) -> Part:
     path.unlink(missing_ok=True)
     return Part(
         "api", _command("api", "--listen", f"unix:{path}"), where.logs / "api.log", ready=lambda: socket_serves(path, "/healthz"),
-        env=_environment(settings), cwd=_TREE, start_limit_s=60, stop_limit_s=GRACE_S + 3,
+        env=_environment(settings), cwd=_TREE, start_limit_s=60, stop_limit_s=STOPPING_S,
     )  # fmt: skip
 
 
