@@ -30,7 +30,6 @@ _CLIENT_FIELD = "X-Client-Cache-Control"
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
 _STORE_PREFIX = "/_store/"
 _ERRORS = "/_error/"
-_TEXTS = r"\.(?:m3u8|mpd|vtt)$"
 
 # Everything an S3 service says about itself or about the object, beyond what clients of ours should know.
 _STORE_HEADERS = (
@@ -187,7 +186,7 @@ def _maps(edge: EdgeSettings) -> list[_Item]:
             r'"~*(?:^|,)\s*(?:x-)?gzip\s*;\s*q=0(?:\.0{0,3})?\s*(?:,|$)" ""',
             rf'"~*(?:^|,)\s*(?:(?:x-)?gzip|\*){quality}" gzip',
         ),
-        _block("map $hw_path $hw_variant", 'default ""', rf'"~{_TEXTS}" $hw_coding'),
+        _block("map $hw_path $hw_variant", 'default ""', r'"~\.(?:m3u8|mpd|vtt)$" $hw_coding'),
         "# A hit reaches nobody who could be asked about it, and making an id costs more than finding the object.",
         _block("map $upstream_cache_status $hw_request_id", "default $request_id", 'HIT ""'),
         _block("map $request_method $hw_refused", "default 1", "GET 0", "HEAD 0", "OPTIONS 0"),
@@ -296,9 +295,9 @@ def _public_server(edge: EdgeSettings) -> _Block:
 
 
 def _media_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
-    """Playback: what may be asked, and by which method. Texts are small, so they leave in one piece with their headers, and
-    they come in two forms; everything else comes in one."""
-    gates: list[_Item] = [
+    """Playback: what may be asked, and by which method."""
+    return _block(
+        "location /v/",
         _block('if ($hw_path = "")', "return 404"),
         _block("if ($hw_refused)", "return 405"),
         _block("if ($request_method = OPTIONS)", "return 418"),
@@ -306,29 +305,27 @@ def _media_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
         f"error_page 418 = {_ERRORS}media_preflight",
         f"error_page 419 = {_ERRORS}media_head",
         "max_ranges 1",
-    ]
-    texts = _block(rf'location ~ "{_TEXTS}"', gates, "sendfile off", "output_buffers 2 64k", _cached(edge, errors, coding="$hw_coding"))
-    return _block("location /v/", texts, gates, _cached(edge, errors, coding=""))
+        _cached(edge, errors),
+    )
 
 
 def _head_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
     """HEAD, on its own because nginx would apply a Range to it (RFC 9110 section 14.2 knows ranges for GET only)."""
-    here = f"location = {_ERRORS}media_head"
-    return _block(here, "internal", "max_ranges 0", "add_header Accept-Ranges bytes", _cached(edge, errors, coding="$hw_variant"))
+    return _block(f"location = {_ERRORS}media_head", "internal", "max_ranges 0", "add_header Accept-Ranges bytes", _cached(edge, errors))
 
 
-def _cached(edge: EdgeSettings, errors: Sequence[int], *, coding: str) -> list[_Item]:
+def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
     """Through the cache: one fetch for each object, and nothing of the client's request passed on but its clean path."""
     own = [*COMMON_HEADERS, "Cache-Control", _CLIENT_FIELD, "Cache-Status", "X-Request-Id", "Set-Cookie"]
     return [
         *_error_pages("media", errors),
         "proxy_pass http://headwater_inner$hw_path",
         *_forwarded(edge),
-        f'proxy_set_header Accept-Encoding "{coding}"',
+        "proxy_set_header Accept-Encoding $hw_variant",
         "proxy_pass_request_headers off",
         "proxy_pass_request_body off",
         "proxy_cache headwater",
-        f'proxy_cache_key "$hw_path {coding}"',
+        'proxy_cache_key "$hw_path $hw_variant"',
         "proxy_cache_lock on",
         "proxy_cache_lock_age 60s",
         "proxy_cache_lock_timeout 60s",

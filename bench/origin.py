@@ -1,0 +1,297 @@
+"""What the edge costs, and what it saves: `make bench-origin`.
+
+Cost: the throughput of a warm segment and of a warm playlist through the edge, divided by that of a plain nginx (the same
+program, a minimal configuration) that serves the same bytes from a file. Both run all the time and are measured in turn, edge
+then file, then file, then edge and so on; the figure is the median of the ratios of neighbouring runs, because other work on
+the machine moves both. On a busy machine look at the processor time that the servers used for one request instead. The target is 0.97. Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it
+sends, as servers of files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send
+that looking them up in a cache instead of opening a file shows.
+
+Savings: 1,000 concurrent requests for one cold segment must reach the origin once and the store once; 1,000 requests that
+differ in their CMCD query must be one cache entry.
+
+Needs `wrk` for the first part (Debian: apt-get install wrk; macOS: brew install wrk). Writes bench/results/origin.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kit.clock import SystemClock
+from kit.db import connect
+from kit.process import SubprocessRunner
+from kit.settings import Settings
+from kit.storage.s3 import open_storage
+from kit.world import World
+from stack import binaries
+from stack.servers import free_ports
+from tests.edge_rig import Rig, rig, running_nginx
+from tests.live import live_servers
+from tests.published import Published, published
+
+TARGET = 0.97
+CROWD = 1000
+CONNECTIONS = 32
+SEGMENT_BYTES = 1_500_000  # 6 s at 2 Mbit/s
+PLAYLIST_SEGMENTS = 300  # half an hour
+RESULTS = Path(__file__).parent / "results" / "origin.json"
+
+_PLAIN = """\
+daemon off;
+{user}
+worker_processes auto;
+worker_rlimit_nofile 16384;
+pid {folder}/plain.pid;
+error_log stderr error;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 100000;
+    client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+    uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+    types {{ application/vnd.apple.mpegurl m3u8; video/iso.segment m4s; }}
+    gzip on;
+    gzip_types application/vnd.apple.mpegurl;
+    server {{ listen 127.0.0.1:{port}; root {folder}/files; }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Requests per second of neighbouring runs, and the least processor time of the server that one request took."""
+
+    what: str
+    size_bytes: int
+    edge_per_s: list[float]
+    file_per_s: list[float]
+    edge_cpu_us: float
+    file_cpu_us: float
+    ratio: float  # median of the ratios of neighbouring runs
+    target: float | None
+
+    @property
+    def verdict(self) -> str:
+        if self.target is None:
+            return "no target"
+        return f"target {self.target}: {'met' if self.ratio >= self.target else 'MISSED'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """What reached the origin and the store."""
+
+    crowd: int
+    crowd_answers_right: int
+    crowd_origin_requests: int
+    crowd_store_reads: int
+    cmcd_queries: int
+    cmcd_origin_requests: int
+    cmcd_cache_entries: int
+
+    @property
+    def exact(self) -> bool:
+        return (
+            self.crowd_answers_right == self.crowd
+            and self.crowd_origin_requests == self.crowd_store_reads == 1
+            and self.cmcd_origin_requests == self.cmcd_cache_entries == 1
+        )
+
+
+@contextmanager
+def bench_world(folder: Path) -> Iterator[World]:
+    with live_servers() as servers, servers.database() as database_url:
+        s3 = servers.s3
+        settings = Settings(
+            database_url=database_url, broker_url="", s3_endpoint=s3.s3_endpoint, s3_bucket="bench", s3_access_key=s3.s3_access_key,
+            s3_secret_key=s3.s3_secret_key, s3_region=s3.s3_region, secret_key="x" * 32, scratch_dir=folder / "scratch",
+        )  # fmt: skip
+        storage = open_storage(settings)
+        storage.ensure_bucket()
+        engine = connect(database_url)
+        try:
+            yield World(settings, SystemClock(), engine, storage, SubprocessRunner())
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def plain_nginx(folder: Path, files: dict[str, bytes]) -> Iterator[Server]:
+    """A server of these files, by name."""
+    (folder / "files").mkdir(parents=True)
+    for name, data in files.items():
+        (folder / "files" / name).write_bytes(data)
+    (port,) = free_ports(1)
+    conf = folder / "plain.conf"
+    conf.write_text(_PLAIN.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else ""))
+    argv = (str(binaries.nginx()), "-e", "stderr", "-p", str(folder), "-c", str(conf))
+    with running_nginx(argv, port, folder / "plain.log") as process:
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An nginx under test: where it listens, and its master process."""
+
+    address: str
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Processor seconds that its workers have used so far."""
+        workers = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in workers]
+        return sum(int(found[11]) + int(found[12]) for found in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def one_run(wrk: str, server: Server, path: str, coding: str, seconds: int) -> tuple[float, float]:
+    """Requests per second, and microseconds of processor time for each. Raises SystemExit when an answer was not a 200."""
+    argv = [wrk, "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Accept-Encoding: {coding}", server.address + path]
+    before_s = server.cpu_s()
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
+    used_s = server.cpu_s() - before_s
+    rate, count = re.search(r"^Requests/sec:\s+([0-9.]+)$", said, re.MULTILINE), re.search(r"(\d+) requests in", said)
+    if rate is None or count is None or "Non-2xx" in said or "Socket errors" in said:
+        raise SystemExit(f"wrk did not measure what it should: {said}")
+    return float(rate[1]), used_s / max(1, int(count[1])) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    what: str
+    path: str  # at the edge
+    file: str  # at the plain server
+    coding: str
+    target: float | None
+
+
+def compare(wrk: str, case: Case, edge: Server, plain: Server, *, size_bytes: int, rounds: int, seconds: int) -> Throughput:
+    sides = {"edge": (edge, case.path), "file": (plain, f"/{case.file}")}
+    for server, path in sides.values():  # the cache is filled and the files are in memory before anything counts
+        one_run(wrk, server, path, case.coding, 1)
+    runs: dict[str, list[tuple[float, float]]] = {"edge": [], "file": []}
+    for turn in range(rounds):
+        for side in ("edge", "file") if turn % 2 == 0 else ("file", "edge"):
+            runs[side].append(one_run(wrk, *sides[side], case.coding, seconds))
+    rates = {side: [rate for rate, _ in found] for side, found in runs.items()}
+    least = {side: round(min(cpu for _, cpu in found), 2) for side, found in runs.items()}
+    ratio = statistics.median(one / other for one, other in zip(rates["edge"], rates["file"], strict=True))
+    return Throughput(case.what, size_bytes, rates["edge"], rates["file"], least["edge"], least["file"], round(ratio, 3), case.target)
+
+
+async def _one_of_a_crowd(port: int, path: str, start: asyncio.Event) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await start.wait()
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read(-1)
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return body if head.startswith(b"HTTP/1.1 200 ") else b""
+
+
+async def crowd(port: int, path: str) -> list[bytes]:
+    """The bodies that `CROWD` clients get who are all connected before the first of them asks."""
+    start = asyncio.Event()
+    clients = [asyncio.create_task(_one_of_a_crowd(port, path, start)) for _ in range(CROWD)]
+    await asyncio.sleep(3)
+    start.set()
+    return await asyncio.gather(*clients)
+
+
+def savings(edge: Rig, title: Published) -> Savings:
+    cold, data = title.segment(1), title.title.bodies["480p"][1]
+    bodies = asyncio.run(crowd(edge.port, cold))
+    right = sum(hashlib.sha256(body).digest() == hashlib.sha256(data).digest() for body in bodies)
+    asked, read = edge.origin.requests.count(("GET", cold)), edge.relay.reads("480p/00001.m4s")
+    entries, other = edge.cache_entries(), title.segment(2)
+    for number in range(CROWD):
+        edge.http.get(f"{other}?CMCD=bl%3D{number}%2Cmtp%3D{number * 100}%2Csid%3D%22{number}%22").raise_for_status()
+    return Savings(CROWD, right, asked, read, CROWD, edge.origin.requests.count(("GET", other)), edge.cache_entries() - entries)
+
+
+def throughputs(edge: Rig, segment: Published, playlist: Published, folder: Path, options: argparse.Namespace) -> list[Throughput]:
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        print(
+            "wrk is not installed, so throughput was not measured. Debian: apt-get install wrk; macOS: brew install wrk.", file=sys.stderr
+        )
+        return []
+    media, text = segment.segment(0), playlist.of_plan("480p/index.m3u8")
+    cases = [
+        Case("warm segment", media, "segment.m4s", "identity", TARGET),
+        Case("warm playlist, gzip", text, "playlist.m3u8", "gzip", TARGET),
+        Case("warm playlist, plain", text, "playlist.m3u8", "identity", None),
+    ]
+    files = {case.file: edge.http.get(case.path).raise_for_status().content for case in cases}
+    found = []
+    server = Server(edge.address, int((edge.edge.directory / "nginx.pid").read_text()))
+    with plain_nginx(folder / "plain", files) as plain:
+        for case in cases:
+            size_bytes = len(files[case.file])
+            found.append(compare(wrk, case, server, plain, size_bytes=size_bytes, rounds=options.rounds, seconds=options.seconds))
+    return found
+
+
+def machine() -> dict[str, str]:
+    version = subprocess.run([binaries.nginx(), "-v"], capture_output=True, text=True, check=True).stderr.strip()
+    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE) if Path("/proc/cpuinfo").exists() else None
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "cores": str(os.cpu_count()), "cpu": cpu[1] if cpu else platform.processor(),
+        "system": f"{platform.system()} {platform.release()}", "nginx": version.rpartition("/")[2],
+        "load_1_min": f"{os.getloadavg()[0]:.1f}",
+    }  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=int, default=2, choices=range(1, 6), help="of each run")
+    options = parser.parse_args()
+    facts = machine()
+    folder = Path(tempfile.mkdtemp(prefix="hw-bench-"))
+    try:
+        with bench_world(folder) as world:
+            segment = published(world, seed=1, rungs=("480p",), least=SEGMENT_BYTES, most=SEGMENT_BYTES)
+            playlist = published(world, seed=2, rungs=("480p",), least=500, most=900, segments=PLAYLIST_SEGMENTS)
+            with rig(world, folder, user="root" if os.geteuid() == 0 else None) as edge:
+                saved = savings(edge, segment)
+                measured = throughputs(edge, segment, playlist, folder, options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(
+        json.dumps({"machine": facts, "throughput": [asdict(one) for one in measured], "savings": asdict(saved)}, indent=1) + "\n"
+    )
+    for name, value in facts.items():
+        print(f"{name:<20} {value}")
+    for one in measured:
+        cpu = f"cpu {one.edge_cpu_us:.1f} and {one.file_cpu_us:.1f} us"
+        rates = f"edge {statistics.median(one.edge_per_s):,.0f}/s, file {statistics.median(one.file_per_s):,.0f}/s"
+        print(f"{one.what:<20} {one.size_bytes:>9,} bytes: {rates}, {cpu}, ratio {one.ratio:.3f} ({one.verdict})")
+    print(f"cold crowd           {saved.crowd} requests, {saved.crowd_answers_right} right: {saved.crowd_origin_requests} at the origin, "
+          f"{saved.crowd_store_reads} at the store")  # fmt: skip
+    print(
+        f"cmcd           {saved.cmcd_queries} queries: {saved.cmcd_origin_requests} at the origin, {saved.cmcd_cache_entries} cache entry"
+    )
+    return 0 if saved.exact and not any("MISSED" in one.verdict for one in measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
