@@ -33,7 +33,7 @@ class Ticket:
     """An upload that the server knows."""
 
     asset_id: str
-    url: str
+    url: str  # empty when nothing can be sent, because there is nothing to send
 
 
 def state_dir(environment: Mapping[str, str], home: Path) -> Path:
@@ -69,7 +69,7 @@ class Upload:
     def create(self, details: Mapping[str, Any]) -> Ticket:
         """Ask for an upload. Raises what `Api.call` raises."""
         answer = self._api.call("POST", "/v1/uploads", json={"size": self._size, **details}).json()
-        return Ticket(answer["asset_id"], answer["url"])
+        return Ticket(answer["asset_id"], answer["url"] or "")
 
     def offset(self, ticket: Ticket) -> int:
         """How many bytes the server has. Raises NotFound when it no longer knows the upload, Unavailable when it does not answer."""
@@ -141,7 +141,8 @@ def upload(work: Upload, note: Path, details: Mapping[str, Any]) -> tuple[Ticket
         ticket = None
     if ticket is None:
         ticket, resumed = work.create(details), False
-        keep_ticket(note, ticket)
-        work.send(ticket)
+        if ticket.url:
+            keep_ticket(note, ticket)
+            work.send(ticket)
     note.unlink(missing_ok=True)
     return ticket, resumed

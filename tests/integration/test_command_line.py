@@ -65,9 +65,10 @@ def test_programs_get_json(local_stack: LocalStack, sent: dict[str, Any]) -> Non
     assert (whole["url"], whole["ready"]) == (local_stack.url, True)
 
 
-def test_a_video_that_cannot_be_published_says_why(local_stack: LocalStack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["this is no video", ""])
+def test_a_video_that_cannot_be_published_says_why(local_stack: LocalStack, tmp_path: Path, content: str) -> None:
     text = tmp_path / "text.mp4"
-    text.write_text("this is no video")
+    text.write_text(content)
     ended = run(local_stack, "upload", text, "--wait")
     assert ended.returncode == Exit.FAILED
     assert ended.stderr.startswith("text.mp4 cannot be published: ")
