@@ -32,7 +32,7 @@ class CardView:
     created_iso: str
     problem: str
     watch: str  # path
-    poster: str  # path
+    poster: str  # path; a video that is playable but not ready may not have one yet, so its card asks for it
     portrait: bool
     left: str = ""  # how long it will take is known to the feed only
 
@@ -120,7 +120,7 @@ def card(asset: AssetResource) -> CardView:
         created_iso=_iso(asset.created_at),
         problem=asset.error.detail if asset.error else "",
         watch=f"/watch/{playback_id}" if playback_id and (seen or state == "processing") else "",
-        poster=f"/v/{playback_id}/poster.jpg" if playback_id and seen else "",
+        poster=f"/v/{playback_id}/poster.jpg" if playback_id and state == "ready" else "",
         portrait=bool(source and (source.height or 0) > (source.width or 0)),
     )
 

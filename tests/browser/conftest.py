@@ -185,3 +185,9 @@ def film_file(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Path:
 @pytest.fixture(scope="session")
 def film(studio: Studio, film_file: Path) -> Film:
     return studio.film(film_file, "A film <for> tests")
+
+
+@pytest.fixture(scope="session")
+def short_film(studio: Studio, clips: Clips) -> Film:
+    """6 s of 320x180: light enough for a busy machine."""
+    return studio.film(clips("plain"), "A short film")

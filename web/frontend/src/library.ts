@@ -49,7 +49,7 @@ function showItem(item: Item): void {
   dock.show(queue.all);
   const id = item.assetId ?? item.key;
   if (item.state === "cancelled") shelf.remove(id);
-  else if (item.state !== "done") {
+  else if (item.state !== "done" && (query === "" || shelf.card(id))) {
     const { title, sent, rate, problem } = item;
     shelf.show(id, viewOfUpload({ state: item.state, title, sent, rate, problem, total: item.file.size }), true);
   }
@@ -80,6 +80,16 @@ async function showUnfinished(): Promise<void> {
 
 // Changes on the server
 
+/** Whether this is one of our uploads, of which the server told everybody before it told us. The answer to us is on its way. */
+function isOurs(asset: Asset): boolean {
+  const begun = asset.status === "waiting" || asset.status === "uploading";
+  return begun && queue.all.some((item) => isOpen(item) && item.assetId === null && item.title === asset.title);
+}
+
+async function catchUp(): Promise<void> {
+  for (const asset of (await listAssets(query, "")).data) onAsset(asset);
+}
+
 function onAsset(asset: Asset): void {
   if (asset.status === "deleted") {
     if (!leaving.has(asset.id)) shelf.remove(asset.id);
@@ -88,6 +98,7 @@ function onAsset(asset: Asset): void {
   const item = queue.of(asset.id);
   if (item && isOpen(item)) return; // this page knows more about it than the server
   const card = shelf.card(asset.id);
+  if (!card && isOurs(asset)) return;
   if (!card && (query !== "" || (cursor !== "" && asset.id < shelf.lastId))) return;
   const view = viewOfAsset(asset);
   if (card?.dataset["state"] === "interrupted" && view.state === "receiving") return;
@@ -132,7 +143,7 @@ addEventListener("pagehide", () => {
 
 async function cancel(id: string): Promise<void> {
   const item = queue.of(id);
-  if (item) await queue.cancel(item.key);
+  if (item && (await queue.cancel(item.key))) return;
   const assetId = item ? item.assetId : id;
   if (!assetId) return;
   try {
@@ -220,5 +231,5 @@ more.addEventListener("click", (event) => {
 });
 
 watchCopyButtons();
-follow(onAsset);
+follow(onAsset, () => void catchUp().catch(() => undefined));
 void showUnfinished().catch(() => undefined);

@@ -91,6 +91,12 @@ export async function getUpload(id: string): Promise<Upload | null> {
   }
 }
 
+/** The path of a video's poster; null while there is none. */
+export async function posterOf(playbackId: string): Promise<string | null> {
+  const state: unknown = await (await call(`/watch/${playbackId}/state`)).json();
+  return typeof state === "object" && state !== null && "poster" in state && typeof state.poster === "string" ? state.poster : null;
+}
+
 /** The id in an upload address, /v1/tus/{id}/{token}. Pure. */
 export function uploadIdOf(address: string): string | null {
   return /\/v1\/tus\/([^/?]+)/.exec(address)?.[1] ?? null;

@@ -1,9 +1,11 @@
 // The grid of cards: makes them from the page's <template>, keeps them in order, and writes views into them.
 
 import { fill, find, setText } from "../shared/dom";
+import { posterOf } from "./api";
 import type { CardView } from "./view";
 
 const LEAVE_MS = 420;
+const ASK_AGAIN_MS = 2000;
 
 export class Shelf {
   private readonly grid = find("[data-grid]");
@@ -12,6 +14,7 @@ export class Shelf {
   constructor(private readonly onChange: () => void) {
     for (const image of this.grid.querySelectorAll<HTMLImageElement>(".card-poster")) this.guardPoster(image);
     for (const card of this.grid.querySelectorAll<HTMLElement>(".card")) {
+      if (card.dataset["state"] === "playable") this.askForPoster(card);
       const bar = card.querySelector("progress");
       card.style.setProperty("--level", String((bar?.value ?? 0) / 100));
     }
@@ -121,7 +124,20 @@ export class Shelf {
     const date = find<HTMLTimeElement>("[data-fill=date]", card);
     setText(date, view.created);
     date.dateTime = view.createdIso;
-    this.paintPoster(find<HTMLImageElement>(".card-poster", card), view.poster);
+    if (view.state === "playable") this.askForPoster(card);
+    else this.paintPoster(find<HTMLImageElement>(".card-poster", card), view.poster);
+  }
+
+  /** Whether there is a poster already is known to the watch page; asking for a picture that is missing would be an error. */
+  private askForPoster(card: HTMLElement): void {
+    const playbackId = card.dataset["playback"] ?? "";
+    const image = find<HTMLImageElement>(".card-poster", card);
+    if (!playbackId || image.hasAttribute("src") || "asking" in card.dataset) return;
+    card.dataset["asking"] = "";
+    posterOf(playbackId)
+      .then((src) => src && this.paintPoster(image, src))
+      .catch(() => undefined)
+      .finally(() => setTimeout(() => delete card.dataset["asking"], ASK_AGAIN_MS));
   }
 
   private paintTitle(card: HTMLElement, view: CardView): void {

@@ -72,10 +72,13 @@ export class UploadQueue {
     const item = this.build(file);
     item.fingerprint = (await item.upload.options.fingerprint?.(file, item.upload.options)) ?? item.key;
     if (this.items.some((other) => other.fingerprint === item.fingerprint && isOpen(other))) return false;
-    this.items.push(item);
-    this.onChange(item);
+    this.items.push(item); // before anything is waited for: the same file may come twice in one go
     const [previous] = await item.upload.findPreviousUploads();
-    if (previous) item.upload.resumeFromPreviousUpload(previous);
+    if (previous) {
+      item.upload.resumeFromPreviousUpload(previous);
+      item.assetId = await assetOf(previous.uploadUrl);
+    }
+    this.onChange(item);
     this.startNext();
     return true;
   }
@@ -96,13 +99,17 @@ export class UploadQueue {
     this.startNext();
   }
 
-  /** Stops and tells the server to throw away what it has. The asset is left to the caller. */
-  async cancel(key: string): Promise<void> {
+  /** Stops, and tells the server to throw away what it has, the asset included. False when the server did not do that. */
+  async cancel(key: string): Promise<boolean> {
     const item = this.find(key);
-    if (!item || !isOpen(item)) return;
+    if (!item || !isOpen(item)) return true;
     this.set(item, "cancelled");
-    await item.upload.abort(item.upload.url !== null).catch(() => undefined); // the server drops it by itself after a day
+    const done = item.upload.abort(item.upload.url !== null).then(
+      () => true,
+      () => false,
+    );
     this.startNext();
+    return done;
   }
 
   private find(key: string): Running | undefined {
@@ -185,12 +192,19 @@ export class UploadQueue {
   }
 
   private async learnAsset(item: Running): Promise<void> {
-    const id = item.upload.url ? uploadIdOf(item.upload.url) : null;
-    const upload = id ? await getUpload(id).catch(() => null) : null;
-    if (!upload) return;
-    item.assetId = upload.asset_id;
-    this.onAsset(item, upload.asset_id);
+    if (item.assetId) return;
+    const assetId = await assetOf(item.upload.url);
+    if (!assetId) return;
+    item.assetId = assetId;
+    this.onAsset(item, assetId);
   }
+}
+
+/** The asset that an upload address fills; null when the server does not know it, or does not answer. */
+async function assetOf(address: string | null): Promise<string | null> {
+  const id = address ? uploadIdOf(address) : null;
+  const upload = id ? await getUpload(id).catch(() => null) : null;
+  return upload?.asset_id ?? null;
 }
 
 export function isOpen(item: Item): boolean {

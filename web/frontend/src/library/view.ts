@@ -28,7 +28,7 @@ export interface CardView {
   readonly created: string;
   readonly createdIso: string;
   readonly problem: string;
-  readonly poster: string;
+  readonly poster: string; // a video that is playable but not ready may not have one yet: its card asks for it
   readonly portrait: boolean;
 }
 
@@ -53,7 +53,6 @@ function sizeOf(asset: Asset): string {
 export function viewOfAsset(asset: Asset): CardView {
   const state = stateOf(asset);
   const playbackId = asset.playback_ids[0]?.id ?? "";
-  const seen = state === "playable" || state === "ready";
   return {
     state,
     title: asset.title || UNTITLED,
@@ -66,7 +65,7 @@ export function viewOfAsset(asset: Asset): CardView {
     created: day(asset.created_at),
     createdIso: asset.created_at,
     problem: asset.error?.detail ?? "",
-    poster: seen && playbackId ? `/v/${playbackId}/poster.jpg` : "",
+    poster: state === "ready" && playbackId ? `/v/${playbackId}/poster.jpg` : "",
     portrait: (asset.source?.height ?? 0) > (asset.source?.width ?? 0),
   };
 }

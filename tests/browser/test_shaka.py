@@ -1,0 +1,96 @@
+"""The same presentation through Shaka Player, an independent implementation, forced to Media Source Extensions.
+
+If both Shaka and hls.js play it, the packager is right (ecosystem.md, section 6). The page exists in this test only: the stack's
+own origin answers it from a route of the browser.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Film, Open
+from web.frontend import build_hook
+
+_SCRIPT = """
+import shaka from "shaka-player/dist/shaka-player.compiled.js";
+shaka.polyfill.installAll();
+const video = document.querySelector("video");
+const player = new shaka.Player();
+window.errors = [];
+player.addEventListener("error", (event) => window.errors.push(String(event.detail?.code)));
+window.begin = async (address) => {
+  await player.attach(video);
+  player.configure({ streaming: { preferNativeHls: false, useNativeHlsForFairPlay: false } });
+  await player.load(address);
+  await video.play();
+};
+window.player = player;
+"""
+_PAGE = '<!doctype html><title>Shaka</title><video muted playsinline width="640"></video><script src="/shaka-test.js"></script>'
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shaka Player and the few lines above, as one file."""
+    build_hook.install_packages(dev=True)
+    node, _ = build_hook.find_node()
+    made = tmp_path_factory.mktemp("shaka") / "shaka-test.js"
+    esbuild = build_hook.HERE / "node_modules" / "esbuild" / "bin" / "esbuild"
+    argv = [node, str(esbuild), "--bundle", "--minify", "--format=iife", "--loader=js", f"--outfile={made}", "--log-level=error"]
+    subprocess.run(argv, input=_SCRIPT, cwd=build_hook.HERE, text=True, check=True)
+    return made
+
+
+@pytest.fixture
+def shaka(visit: Open, film: Film, script: Path) -> Page:
+    """A page in which Shaka plays the film."""
+    page = visit("/login").page
+    page.route("**/shaka-test.js", lambda route: route.fulfill(path=script, content_type="text/javascript"))
+    page.route("**/shaka-test", lambda route: route.fulfill(body=_PAGE, content_type="text/html"))
+    page.goto("/shaka-test")
+    page.evaluate("(address) => begin(address)", f"/v/{film.playback_id}/main.m3u8")
+    return page
+
+
+_SEEK = """(to) => new Promise((resolve, reject) => {
+  const video = document.querySelector("video");
+  const timer = setTimeout(() => reject(new Error("no frame after seeking to " + to)), 20000);
+  const look = (_, frame) => {
+    if (frame.mediaTime > to || frame.mediaTime < to - 0.1) video.requestVideoFrameCallback(look);
+    else { clearTimeout(timer); resolve(frame.mediaTime); }
+  };
+  video.pause();
+  video.requestVideoFrameCallback(look);
+  video.currentTime = to;
+})"""
+
+
+def test_shaka_plays_it_with_sound_and_without_a_complaint(shaka: Page, film: Film) -> None:
+    for _ in range(400):
+        if shaka.evaluate("document.querySelector('video').currentTime") > 2:
+            break
+        shaka.wait_for_timeout(50)
+    facts = shaka.evaluate("""(() => {
+      const video = document.querySelector("video");
+      return {source: video.currentSrc, time: video.currentTime, sound: video.webkitAudioDecodedByteCount, duration: video.duration,
+              sizes: player.getVariantTracks().map((track) => track.height).sort((a, b) => a - b), errors};
+    })()""")
+    assert facts["source"].startswith("blob:")  # Media Source, not the browser's own HLS
+    assert facts["time"] > 2
+    assert facts["sound"] > 0
+    assert abs(facts["duration"] - film.duration_s) < 0.1
+    assert facts["sizes"] == [480, 720]
+    assert facts["errors"] == []
+
+
+def test_shaka_shows_the_very_frame_it_is_asked_for(shaka: Page, film: Film) -> None:
+    chance = random.Random(film.playback_id)
+    for _ in range(10):
+        to_s = chance.uniform(0.3, film.duration_s - 0.5)
+        assert 0 <= to_s - shaka.evaluate(_SEEK, to_s) < 1 / 24 + 0.001
+    assert shaka.evaluate("errors") == []
