@@ -9,7 +9,7 @@ What a worker does in many jobs is done here in one process, one chunk after ano
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +54,23 @@ def run(world: World, command: Command) -> Completed:
     return done
 
 
-def encode(world: World, source: Path, folder: Path, options: PlanOptions | None = None, *, info: MediaInfo | None = None) -> EncodedTitle:
-    """Probe, plan, encode, verify and cut `source`."""
+def as_planned(plan: EncodePlan) -> EncodePlan:
+    return plan
+
+
+def encode(
+    world: World,
+    source: Path,
+    folder: Path,
+    options: PlanOptions | None = None,
+    *,
+    reshape: Callable[[EncodePlan], EncodePlan] = as_planned,
+) -> EncodedTitle:
+    """Probe, plan, encode, verify and cut `source`. `reshape` may turn the plan into another one first."""
     folder.mkdir(parents=True, exist_ok=True)
-    info = info or probe(world, source)
+    info = probe(world, source)
     program = tools.ffmpeg(world.settings)
-    plan = make_plan(info, "source", options or PlanOptions(), "encoder")
+    plan = reshape(make_plan(info, "source", options or PlanOptions(), "encoder"))
     runs = [run(world, init_command(plan, folder, program))]
     inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, plan) for rung in plan.video}
     if plan.audio is not None:

@@ -88,8 +88,10 @@ def check_same_init(data: Data, name: str, init_sha256: str, edit_ticks: int = 0
 
 def check_video(data: bytes, plan: EncodePlan, rung: VideoRendition, chunk: Chunk, *, init_sha256: str) -> tuple[FragmentBoxes, ...]:
     """The fragments of one chunk of one rung. Raises MissingFrames or BadEncode."""
-    media = check_same_init(data, rung.name, init_sha256, reorder_ticks(plan))
     try:
+        if next(read_fragments(data, split_init(data)[1]), None) is None:  # an encoder that was given nothing has no true header either
+            raise MissingFrames(f"Chunk {chunk.index} of {rung.name} has no frames.")
+        media = check_same_init(data, rung.name, init_sha256, reorder_ticks(plan))
         fragments = tuple(read_fragments(data, media))
         frames, planned = tuple(len(fragment.samples) for fragment in fragments), planned_fragments(plan, chunk)
         if sum(frames) != sum(planned):
