@@ -1,11 +1,13 @@
 """What the edge costs, and what it saves: `make bench-origin`.
 
 Cost: the throughput of a warm segment and of a warm playlist through the edge, divided by that of a plain nginx (the same
-program, a minimal configuration) that serves the same bytes from a file. Both run all the time and are measured in turn, edge
-then file, then file, then edge and so on; the figure is the median of the ratios of neighbouring runs, because other work on
-the machine moves both. On a busy machine look at the processor time that the servers used for one request instead. The target is 0.97. Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it
-sends, as servers of files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send
-that looking them up in a cache instead of opening a file shows.
+program, a minimal configuration) that serves the same bytes from a file. Both run all the time and are measured in turn, edge,
+file, file, edge and so on; the figure is the median of the ratios of neighbouring runs, because other work on the machine moves
+both. The target is 0.97. On a machine that is busy with something else no figure means much; its load is noted beside them.
+
+Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it sends, as servers of
+files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send that looking them up
+in a cache instead of opening a file shows.
 
 Savings: 1,000 concurrent requests for one cold segment must reach the origin once and the store once; 1,000 requests that
 differ in their CMCD query must be one cache entry.
