@@ -98,16 +98,6 @@ def test_the_poster_is_a_picture_with_something_to_see(world: World, clips: Clip
     dark = tmp_path / "dark.mp4"
     half_black = "drawbox=color=black:t=fill:enable='lt(t,3)',scale=1600:900"
     black = ("-vf", half_black, "-c:v", "libx264", "-preset", "ultrafast", "-g", "24", "-an")
-        "-vf",
-        "drawbox=color=black:t=fill:enable='lt(t,3)',scale=1600:900",
-        "-c:v",
-        "libx264",
-        "-preset",
-        "ultrafast",
-        "-g",
-        "24",
-        "-an",
-    )
     argv = [tools.ffmpeg(world.settings), "-nostdin", "-v", "error", "-i", str(clips("plain")), *black, str(dark)]
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=120)
     asset = described(world, dark)
