@@ -105,8 +105,9 @@ def _audio_rendition(sound: AudioStream) -> AudioRendition:
 def _groups(ladder: tuple[VideoRendition, ...], grid: SegmentGrid) -> tuple[tuple[str, ...], ...]:
     """The lowest rung alone and first, so that a long title plays early, then all others from one decode.
 
-    The second decode costs 6 to 9 % of the CPU of the whole ladder (`make bench-transcode` measures it). A title whose ladder takes
-    two cores a minute is done so soon that it is not worth it, and is decoded once.
+    The second decode costs 8 to 13 % of the CPU of the whole ladder for 1080p sources of 4 to 6 Mbit/s (`make bench-transcode`), and
+    more for higher bitrates. A title whose ladder takes two cores a minute is done so soon that it is not worth it, and is decoded
+    once.
     """
     names = tuple(rung.name for rung in ladder)
     if len(names) == 1 or grid.frames * sum(rung.width * rung.height for rung in ladder) < EARLY_RUNG_FROM_PIXELS:
