@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning
+from celery.worker import state as celery_state
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -22,6 +24,7 @@ from kit.settings import Settings
 
 WORK = "headwater.work"
 QUEUE = "headwater"
+_EARS_S = 1.0
 
 _log = log.logger(__name__)
 
@@ -49,7 +52,34 @@ def make_app(settings: Settings) -> Celery:
         # One try: the outbox and the worker each try again in their own time.
         broker_transport_options={"socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 25, "max_retries": 1},
     )
+    app.steps["consumer"].add(_Ears)
     return app
+
+
+class _Ears(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Notices when the worker has gone deaf, and makes it connect anew.
+
+    A broker that dies after a task has ended, but before its acknowledgement is sent, leaves a message that counts as unacknowledged
+    for ever. With a prefetch of one that fills the channel: Celery then asks for nothing more, so it does not even notice that
+    the connection is gone. A full channel while no task is at work, seen twice in a row, is that state.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._seen = 0
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        self._seen = 0
+        hub.call_repeatedly(_EARS_S, self._check, consumer)
+
+    def _check(self, consumer: Any) -> None:
+        deaf = not celery_state.reserved_requests and not consumer.task_consumer.channel.qos.can_consume()
+        self._seen = self._seen + 1 if deaf else 0
+        if self._seen >= 2:
+            # The event loop passes connection errors on to Celery, which connects anew.
+            raise ConnectionResetError("a message was never acknowledged")
 
 
 def doorbell(app: Celery) -> Callable[[str], None]:
@@ -77,7 +107,7 @@ class _BrokerNews(logging.Handler):
             if self._away:
                 _log.info("broker is back")
             self._away = False
-        elif text.startswith(("consumer: Cannot connect", "consumer: Connection to broker lost")):
+        elif text.startswith(("consumer: Cannot connect", "consumer: Connection to broker lost", "Couldn't ack")):
             if not self._away:
                 _log.warning("broker is away; looking for work without it")
             self._away = True
@@ -93,7 +123,7 @@ class _ProcessNews(logging.Handler):
         if text.startswith("Process ") and " exited with " in text:
             how = text.rpartition("exited with ")[2].strip("'")
             _log.warning("a worker process died; what it held is taken back when its lease ends", how=how)
-        elif record.levelno >= logging.WARNING and "WorkerLostError" not in text:
+        elif record.levelno >= logging.WARNING and "WorkerLostError" not in text and not text.startswith("Couldn't ack"):
             _log.warning(text)
 
 

@@ -173,6 +173,27 @@ def test_messages_flow_again_after_the_broker_died(stage: Stage, own_broker: tup
     assert "messages are sent again" in sweeper.said()
 
 
+def test_a_broker_that_dies_under_a_running_task_leaves_no_deaf_worker(stage: Stage, own_broker: tuple[Callable[[], Child], str]) -> None:
+    """The task's acknowledgement is lost with the broker. Celery alone would never ask for another message."""
+    start_broker, address = own_broker
+    stage.settings = replace(stage.settings, broker_url=address)
+    first = start_broker()
+    worker = stage.start("worker", NEVER)
+    stage.start("sweeper")
+    stage.put("before")
+    assert eventually(lambda: stage.noted("program"))
+    os.kill(first.pid, signal.SIGKILL)
+    first.stop()
+    stage.open_gate()
+    assert stage.all_done()
+    assert eventually(lambda: "broker is away" in worker.said())
+    start_broker()
+    stage.put("after")
+    assert stage.all_done()
+    assert "Couldn't ack" not in worker.said()
+    assert "Traceback" not in worker.said()
+
+
 def test_a_killed_worker_is_replaced_and_its_program_dies(stage: Stage) -> None:
     stage.start("sweeper")
     doomed = stage.start("worker")
