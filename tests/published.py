@@ -54,10 +54,17 @@ def publish(world: World, asset: AssetId, title: Title, stage: str = "ready") ->
 
 
 def published(
-    world: World, *, seed: int = 11, rungs: tuple[str, ...] = ("480p", "720p"), least: int = 2_000, most: int = 60_000
+    world: World,
+    *,
+    seed: int = 11,
+    rungs: tuple[str, ...] = ("480p", "720p"),
+    least: int = 2_000,
+    most: int = 60_000,
+    segments: int = 3,
 ) -> Published:
-    """A title of 15 s in three segments, ready to be watched."""
-    title = title_of(plan_of(rungs=rungs, source=f"source {seed}"), seed=seed, least=least, most=most)
+    """A title ready to be watched, with segments of between `least` and `most` bytes. The last one is 3 s long."""
+    plan = plan_of(frames=24 * (6 * segments - 3), rungs=rungs, source=f"source {seed}")
+    title = title_of(plan, seed=seed, least=least, most=most)
     asset, playback = new_asset(world, title)
     put_objects(world, asset, title, names_of(title.plan), poster=POSTER)
     save_tables(world, title, names_of(title.plan))
