@@ -27,7 +27,7 @@ def doctor(ctx: typer.Context, data_dir: DataDir = None, port: Port = "8080", as
     from stack.data_dir import local_data_dir
 
     environment = settings.environment()
-    subject = checks.Subject(environment, data_dir or local_data_dir(environment), parse_port(port))
+    subject = checks.subject_of(environment, data_dir or local_data_dir(environment), parse_port(port))
     if ctx.invoked_subcommand is None:
         _report(checks.examine(subject), as_json)
     ctx.obj = subject

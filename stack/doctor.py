@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kit import settings as kit_settings
 from kit import tools
@@ -43,6 +44,12 @@ class Subject:
     @property
     def runs(self) -> bool:
         return bool(data_dir.read_note(self.data))
+
+
+def subject_of(environment: Mapping[str, str], data: Path, port: int) -> Subject:
+    """The Headwater of the data folder: at the port it runs at, or at `port` if it does not run."""
+    url = str(data_dir.read_note(data).get("url") or "")
+    return Subject(environment, data, urlsplit(url).port or port)
 
 
 def settings_of(subject: Subject) -> Settings | None:
