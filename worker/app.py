@@ -132,6 +132,7 @@ def quieten() -> None:
     signals.setup_logging.connect(_keep_our_logging, weak=False)
     for name in ("celery", "kombu", "amqp"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kombu").setLevel(logging.ERROR)  # it warns of messages that it puts back when the worker stops
     news = {"celery.worker.consumer": _BrokerNews(), "celery.worker.request": _ProcessNews(), "multiprocessing": _ProcessNews()}
     for name, handler in news.items():
         one = logging.getLogger(name)

@@ -58,7 +58,7 @@ class Stage:
         plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-W", "error::ResourceWarning", "-m", "tests.integration.worker_program", kind],
+                [sys.executable, "-m", "tests.integration.worker_program", kind],
                 cwd=TREE, env={**plain, **to_environment(self.settings), **(environment or {})}, stdout=file, stderr=file,
             )  # fmt: skip
         program = Program(process, output)
