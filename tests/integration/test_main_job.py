@@ -46,9 +46,7 @@ def test_a_source_becomes_a_correct_presentation(shown: Presented) -> None:
     for track in shown.video:
         times = decoded_times(track.file)
         assert len(times) == grid.frames, track.name
-        assert times == [index * frame for index in range(grid.frames)], (
-            f"{track.name} is not continuous from 0"
-        )
+        assert times == [index * frame for index in range(grid.frames)], f"{track.name} is not continuous from 0"
         assert len({track.durations for track in shown.video}) == 1, "rungs have different segment boundaries"
         assert abs(track.duration - grid.duration) < Fraction(1, 1000)
     if shown.audio is not None:

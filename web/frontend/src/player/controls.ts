@@ -67,5 +67,13 @@ export function buildController(): HTMLElement {
       ${MENU}
       <div class="shade">${BAR}</div>
     </media-controller>`;
-  return holder.content.firstElementChild as HTMLElement;
+  const controller = holder.content.firstElementChild as HTMLElement;
+  tellWholeMilliseconds(controller.querySelector("video") as HTMLVideoElement);
+  return controller;
+}
+
+/** Media Source Extensions count microseconds, so a title of 12 s lasts 11.999999 s and would be shown as 0:11. */
+function tellWholeMilliseconds(video: HTMLVideoElement): void {
+  const exact = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "duration")?.get;
+  if (exact) Object.defineProperty(video, "duration", { configurable: true, get: () => Math.round(exact.call(video) * 1000) / 1000 });
 }
