@@ -17,7 +17,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 FROM ${BASE}
 ENV PATH=/opt/headwater/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
-RUN useradd --system --uid 10001 --no-create-home headwater \
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin headwater \
  && mkdir -p /var/lib/headwater/scratch /var/lib/headwater/edge /var/lib/headwater/keys \
  && chown -R 10001:10001 /var/lib/headwater
 COPY --from=build /opt/headwater /opt/headwater

@@ -20,7 +20,12 @@ EdgeListen = Annotated[
 EdgeApi = Annotated[str, typer.Option("--api", envvar="HEADWATER_EDGE_API", help="The API: host:port or unix:/path.")]
 EdgeDir = Annotated[Path, typer.Option("--directory", envvar="HEADWATER_EDGE_DIR", help="For the cache; may be lost at any time.")]
 EdgeCache = Annotated[float, typer.Option("--cache-gib", envvar="HEADWATER_EDGE_CACHE_GIB", min=0.1, help="Size of the cache.")]
-Resolver = Annotated[str, typer.Option("--resolver", envvar="HEADWATER_EDGE_RESOLVER", help="Name server to look the API up with.")]
+Resolver = Annotated[
+    str,
+    typer.Option(
+        "--resolver", envvar="HEADWATER_EDGE_RESOLVER", help="Name server to look names up with as they change; auto: this machine's."
+    ),
+]
 Proxies = Annotated[
     list[str] | None,
     typer.Option("--trusted-proxy", envvar="HEADWATER_EDGE_TRUSTED_PROXIES", help="Network of load balancers in front; may be repeated."),
@@ -71,7 +76,7 @@ def edge(
     from stack.edge_part import EdgeOptions, run_edge
 
     addresses = tuple(listen or ["0.0.0.0:8080"])
-    run_edge(kit_settings.load(), EdgeOptions(addresses, api_address, directory, cache_gib, resolver or None, tuple(trusted_proxy or ())))
+    run_edge(kit_settings.load(), EdgeOptions(addresses, api_address, directory, cache_gib, resolver, tuple(trusted_proxy or ())))
 
 
 def add_to(app: typer.Typer) -> None:

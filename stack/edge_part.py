@@ -15,6 +15,7 @@ from stack import binaries, servers
 from stack.child import Part
 
 _GIB = 1 << 30
+_RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 def cache_bytes(free_bytes: int) -> int:
@@ -58,17 +59,27 @@ class EdgeOptions:
     api: str  # host:port or unix:/path
     directory: Path
     cache_gib: float
-    resolver: str | None
+    resolver: str  # address, "auto" or empty
     trusted_proxies: tuple[str, ...]
+
+
+def name_server(wanted: str, resolv_conf: str) -> str | None:
+    """The address nginx asks: the one given, that of this machine for `auto`, or None, which looks names up once at the start."""
+    if wanted != "auto":
+        return wanted or None
+    lines = (line.split() for line in resolv_conf.splitlines())
+    found = next((words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"), None)
+    return f"[{found}]" if found and ":" in found else found
 
 
 def run_edge(settings: Settings, options: EdgeOptions) -> None:
     """Become nginx: this process is replaced. Raises BadSetting and PartFailed."""
+    resolv_conf = _RESOLV_CONF.read_text() if _RESOLV_CONF.is_file() else ""
     try:
         edge = EdgeSettings(
             listen=options.listen, api=options.api, store=settings.s3_endpoint, directory=options.directory,
             public_scheme="https" if settings.tls else "http", cache_bytes=int(options.cache_gib * _GIB), open_files=open_files_limit(),
-            user="root" if os.geteuid() == 0 else None, resolver=options.resolver, store_ca_file=_ca_file(settings),
+            user="root" if os.geteuid() == 0 else None, resolver=name_server(options.resolver, resolv_conf), store_ca_file=_ca_file(settings),
             trusted_proxies=options.trusted_proxies,
         )  # fmt: skip
     except ValueError as error:
