@@ -79,8 +79,8 @@ def run_edge(settings: Settings, options: EdgeOptions) -> None:
         edge = EdgeSettings(
             listen=options.listen, api=options.api, store=settings.s3_endpoint, directory=options.directory,
             public_scheme="https" if settings.tls else "http", cache_bytes=int(options.cache_gib * _GIB), open_files=open_files_limit(),
-            user="root" if os.geteuid() == 0 else None, resolver=name_server(options.resolver, resolv_conf), store_ca_file=_ca_file(settings),
-            trusted_proxies=options.trusted_proxies,
+            user="root" if os.geteuid() == 0 else None, resolver=name_server(options.resolver, resolv_conf),
+            store_ca_file=_ca_file(settings), trusted_proxies=options.trusted_proxies,
         )  # fmt: skip
     except ValueError as error:
         raise BadSetting(f"The edge cannot be set up: {error}.") from error

@@ -13,19 +13,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kit import settings as kit_settings
+from kit.errors import Conflict
 from kit.settings import Settings
 from stack import servers
 from stack.child import Part
+from stack.data_dir import CannotStart
 
 _TREE = Path(__file__).resolve().parent.parent
 STOPPING_S = 6  # how long a stopping API may take: it waits 3 s for open requests
 
 
 def run_api(settings: Settings, listen: str) -> None:
-    """Serve until SIGTERM. Raises BadSetting and Conflict, as `web.serve.serve` does."""
+    """Serve until SIGTERM. Raises BadSetting, and CannotStart when the address is taken."""
     from web.serve import serve
 
-    serve(settings, listen)
+    try:
+        serve(settings, listen)
+    except Conflict as error:
+        raise CannotStart(error.detail) from error
 
 
 def socket_serves(path: Path, target: str) -> bool:
