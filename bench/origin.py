@@ -2,8 +2,9 @@
 
 Cost: the throughput of a warm segment and of a warm playlist through the edge, divided by that of a plain nginx (the same
 program, a minimal configuration) that serves the same bytes from a file. Both run all the time and are measured in turn, edge,
-file, file, edge and so on; the figure is the median of the ratios of neighbouring runs, because other work on the machine moves
-both. The target is 0.97. On a machine that is busy with something else no figure means much; its load is noted beside them.
+file, a second server of the same files, and round again; the figure is the median of the ratios of neighbouring runs, because
+other work on the machine moves all of them. The target is 0.97. The ratio of the two plain servers is the control: as far as it
+is from 1, so far off the figure may be.
 
 Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it sends, as servers of
 files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send that looking them up
@@ -51,6 +52,7 @@ TARGET = 0.97
 CROWD = 1000
 CONNECTIONS = 32
 SEGMENT_BYTES = 1_500_000  # 6 s at 2 Mbit/s
+SEGMENTS = 24  # asked for in turn: where a single file happens to lie in memory would show in the figure
 PLAYLIST_SEGMENTS = 300  # half an hour
 RESULTS = Path(__file__).parent / "results" / "origin.json"
 
@@ -88,6 +90,7 @@ class Throughput:
     edge_cpu_us: float
     file_cpu_us: float
     ratio: float  # median of the ratios of neighbouring runs
+    control: float  # the same of a second plain server
     target: float | None
 
     @property
@@ -163,9 +166,18 @@ class Server:
         return sum(int(found[11]) + int(found[12]) for found in fields) / os.sysconf("SC_CLK_TCK")
 
 
-def one_run(wrk: str, server: Server, path: str, coding: str, seconds: int) -> tuple[float, float]:
+_IN_TURN = """\
+local paths, turn = {{ {paths} }}, 0
+request = function()
+  turn = turn % #paths + 1
+  return wrk.format("GET", paths[turn])
+end
+"""
+
+
+def one_run(wrk: str, server: Server, script: Path, coding: str, seconds: int) -> tuple[float, float]:
     """Requests per second, and microseconds of processor time for each. Raises SystemExit when an answer was not a 200."""
-    argv = [wrk, "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Accept-Encoding: {coding}", server.address + path]
+    argv = [wrk, "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), "-H", f"Accept-Encoding: {coding}", server.address]
     before_s = server.cpu_s()
     said = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 30, check=True).stdout
     used_s = server.cpu_s() - before_s
@@ -177,25 +189,36 @@ def one_run(wrk: str, server: Server, path: str, coding: str, seconds: int) -> t
 
 @dataclass(frozen=True, slots=True)
 class Case:
+    """`paths` at the edge and `files` of the plain server are the same objects."""
+
     what: str
-    path: str  # at the edge
-    file: str  # at the plain server
+    paths: list[str]
+    files: list[str]
     coding: str
     target: float | None
 
 
-def compare(wrk: str, case: Case, edge: Server, plain: Server, *, size_bytes: int, rounds: int, seconds: int) -> Throughput:
-    sides = {"edge": (edge, case.path), "file": (plain, f"/{case.file}")}
-    for server, path in sides.values():  # the cache is filled and the files are in memory before anything counts
-        one_run(wrk, server, path, case.coding, 1)
-    runs: dict[str, list[tuple[float, float]]] = {"edge": [], "file": []}
-    for turn in range(rounds):
-        for side in ("edge", "file") if turn % 2 == 0 else ("file", "edge"):
-            runs[side].append(one_run(wrk, *sides[side], case.coding, seconds))
+def compare(wrk: str, case: Case, servers: dict[str, Server], *, size_bytes: int, folder: Path, options: argparse.Namespace) -> Throughput:
+    """`servers`: edge, file and control."""
+    scripts = {}
+    for side, server in servers.items():
+        paths = case.paths if side == "edge" else [f"/{name}" for name in case.files]
+        scripts[side] = folder / f"{side}.lua"
+        scripts[side].write_text(_IN_TURN.format(paths=", ".join(f'"{path}"' for path in paths)))
+        one_run(wrk, server, scripts[side], case.coding, 1)  # the cache is filled and the files are in memory before anything counts
+    runs: dict[str, list[tuple[float, float]]] = {side: [] for side in servers}
+    sides = list(servers)
+    for turn in range(options.rounds):
+        for side in sides[turn % 3 :] + sides[: turn % 3]:
+            runs[side].append(one_run(wrk, servers[side], scripts[side], case.coding, options.seconds))
     rates = {side: [rate for rate, _ in found] for side, found in runs.items()}
     least = {side: round(min(cpu for _, cpu in found), 2) for side, found in runs.items()}
-    ratio = statistics.median(one / other for one, other in zip(rates["edge"], rates["file"], strict=True))
-    return Throughput(case.what, size_bytes, rates["edge"], rates["file"], least["edge"], least["file"], round(ratio, 3), case.target)
+    ratio = {
+        side: round(statistics.median(one / other for one, other in zip(rates[side], rates["file"], strict=True)), 3) for side in sides
+    }
+    return Throughput(
+        case.what, size_bytes, rates["edge"], rates["file"], least["edge"], least["file"], ratio["edge"], ratio["control"], case.target
+    )
 
 
 async def _one_of_a_crowd(port: int, path: str, start: asyncio.Event) -> bytes:
@@ -235,20 +258,20 @@ def throughputs(edge: Rig, segment: Published, playlist: Published, folder: Path
             "wrk is not installed, so throughput was not measured. Debian: apt-get install wrk; macOS: brew install wrk.", file=sys.stderr
         )
         return []
-    media, text = segment.segment(0), playlist.of_plan("480p/index.m3u8")
+    media, text = [segment.segment(index) for index in range(SEGMENTS)], [playlist.of_plan("480p/index.m3u8")]
+    names = [f"{index}.m4s" for index in range(SEGMENTS)]
     cases = [
-        Case("warm segment", media, "segment.m4s", "identity", TARGET),
-        Case("warm playlist, gzip", text, "playlist.m3u8", "gzip", TARGET),
-        Case("warm playlist, plain", text, "playlist.m3u8", "identity", None),
+        Case("warm segment", media, names, "identity", TARGET),
+        Case("warm playlist, gzip", text, ["playlist.m3u8"], "gzip", TARGET),
+        Case("warm playlist, plain", text, ["playlist.m3u8"], "identity", None),
     ]
-    files = {case.file: edge.http.get(case.path).raise_for_status().content for case in cases}
-    found = []
-    server = Server(edge.address, int((edge.edge.directory / "nginx.pid").read_text()))
-    with plain_nginx(folder / "plain", files) as plain:
-        for case in cases:
-            size_bytes = len(files[case.file])
-            found.append(compare(wrk, case, server, plain, size_bytes=size_bytes, rounds=options.rounds, seconds=options.seconds))
-    return found
+    files = {
+        name: edge.http.get(path).raise_for_status().content for case in cases for name, path in zip(case.files, case.paths, strict=True)
+    }
+    served = Server(edge.address, int((edge.edge.directory / "nginx.pid").read_text()))
+    with plain_nginx(folder / "plain", files) as plain, plain_nginx(folder / "again", files) as again:
+        servers = {"edge": served, "file": plain, "control": again}
+        return [compare(wrk, case, servers, size_bytes=len(files[case.files[0]]), folder=folder, options=options) for case in cases]
 
 
 def machine() -> dict[str, str]:
@@ -263,14 +286,14 @@ def machine() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=int, default=2, choices=range(1, 6), help="of each run")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=1, choices=range(1, 6), help="of each run")
     options = parser.parse_args()
     facts = machine()
     folder = Path(tempfile.mkdtemp(prefix="hw-bench-"))
     try:
         with bench_world(folder) as world:
-            segment = published(world, seed=1, rungs=("480p",), least=SEGMENT_BYTES, most=SEGMENT_BYTES)
+            segment = published(world, seed=1, rungs=("480p",), least=SEGMENT_BYTES, most=SEGMENT_BYTES, segments=SEGMENTS)
             playlist = published(world, seed=2, rungs=("480p",), least=500, most=900, segments=PLAYLIST_SEGMENTS)
             with rig(world, folder, user="root" if os.geteuid() == 0 else None) as edge:
                 saved = savings(edge, segment)
@@ -286,7 +309,9 @@ def main() -> int:
     for one in measured:
         cpu = f"cpu {one.edge_cpu_us:.1f} and {one.file_cpu_us:.1f} us"
         rates = f"edge {statistics.median(one.edge_per_s):,.0f}/s, file {statistics.median(one.file_per_s):,.0f}/s"
-        print(f"{one.what:<20} {one.size_bytes:>9,} bytes: {rates}, {cpu}, ratio {one.ratio:.3f} ({one.verdict})")
+        print(
+            f"{one.what:<20} {one.size_bytes:>9,} bytes: {rates}, {cpu}, ratio {one.ratio:.3f} ({one.verdict}; control {one.control:.3f})"
+        )
     print(f"cold crowd           {saved.crowd} requests, {saved.crowd_answers_right} right: {saved.crowd_origin_requests} at the origin, "
           f"{saved.crowd_store_reads} at the store")  # fmt: skip
     print(

@@ -146,6 +146,7 @@ def _basics(edge: EdgeSettings) -> list[_Item]:
         *(f"{kind}_temp_path {_quoted(str(edge.directory / 'temp' / kind))}" for kind in kinds),
         f"proxy_cache_path {_quoted(str(edge.directory / 'cache'))} {cache} use_temp_path=off",
         "sendfile on",
+        "sendfile_max_chunk 512k",  # no connection keeps a worker from the others for longer
         "tcp_nopush on",
         "open_file_cache max=10000 inactive=20s",
         "keepalive_timeout 65s",
@@ -334,6 +335,9 @@ def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
         "proxy_cache_use_stale error timeout invalid_header http_500 http_502 http_503 http_504",
         "proxy_ignore_headers Vary Set-Cookie Expires X-Accel-Expires X-Accel-Redirect",
         "proxy_force_ranges on",
+        "proxy_buffers 8 128k",  # written to the cache in large pieces, which are cheaper to write and to send
+        "proxy_busy_buffers_size 256k",
+        "proxy_temp_file_write_size 512k",
         "proxy_connect_timeout 3s",
         "proxy_read_timeout 30s",
         *(f"proxy_hide_header {name}" for name in own),
