@@ -9,6 +9,7 @@ The browser lives as long as a module: Playwright keeps an event loop in its thr
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tests import clip_recipes as recipes
 from tests.clips import Clips, _ffmpeg
 from tests.eventually import eventually
 from tests.local_stack import LocalStack
+from tests.node import node
 from web.frontend import build_hook
 
 ARGUMENTS = [
@@ -50,6 +52,8 @@ def _front_end() -> None:
 
 @pytest.fixture(scope="module")
 def browser(chromium: Path) -> Iterator[Browser]:
+    # Playwright's own copy of Node needs a library (libatomic) that a small machine does not have.
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", node())
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield running

