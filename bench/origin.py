@@ -3,8 +3,8 @@
 Cost: the throughput of a warm segment and of a warm playlist through the edge, divided by that of a plain nginx (the same
 program, a minimal configuration) that serves the same bytes from a file. Both run all the time and are measured in turn, edge,
 file, a second server of the same files, and round again; the figure is the median of the ratios of neighbouring runs, because
-other work on the machine moves all of them. The target is 0.97. The ratio of the two plain servers is the control: as far as it
-is from 1, so far off the figure may be.
+other work on the machine moves all of them, and the file's rate is the mean of its two servers. The target is 0.97. The ratio
+of the two plain servers is the control: as far as it is from 1, so far off the figure may be.
 
 Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it sends, as servers of
 files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send that looking them up
@@ -90,7 +90,7 @@ class Throughput:
     edge_cpu_us: float
     file_cpu_us: float
     ratio: float  # median of the ratios of neighbouring runs
-    control: float  # the same of a second plain server
+    control: float  # one plain server against the other
     target: float | None
 
     @property
@@ -213,11 +213,11 @@ def compare(wrk: str, case: Case, servers: dict[str, Server], *, size_bytes: int
             runs[side].append(one_run(wrk, servers[side], scripts[side], case.coding, options.seconds))
     rates = {side: [rate for rate, _ in found] for side, found in runs.items()}
     least = {side: round(min(cpu for _, cpu in found), 2) for side, found in runs.items()}
-    ratio = {
-        side: round(statistics.median(one / other for one, other in zip(rates[side], rates["file"], strict=True)), 3) for side in sides
-    }
+    both = [(one + other) / 2 for one, other in zip(rates["file"], rates["control"], strict=True)]
+    ratio = statistics.median(one / other for one, other in zip(rates["edge"], both, strict=True))
+    control = statistics.median(one / other for one, other in zip(rates["control"], rates["file"], strict=True))
     return Throughput(
-        case.what, size_bytes, rates["edge"], rates["file"], least["edge"], least["file"], ratio["edge"], ratio["control"], case.target
+        case.what, size_bytes, rates["edge"], both, least["edge"], least["file"], round(ratio, 3), round(control, 3), case.target
     )
 
 

@@ -146,7 +146,6 @@ def _basics(edge: EdgeSettings) -> list[_Item]:
         *(f"{kind}_temp_path {_quoted(str(edge.directory / 'temp' / kind))}" for kind in kinds),
         f"proxy_cache_path {_quoted(str(edge.directory / 'cache'))} {cache} use_temp_path=off",
         "sendfile on",
-        "sendfile_max_chunk 512k",  # no connection keeps a worker from the others for longer
         "tcp_nopush on",
         "open_file_cache max=10000 inactive=20s",
         "keepalive_timeout 65s",
