@@ -21,12 +21,15 @@ _SEEK = """(video, to) => new Promise((resolve, reject) => {
   const look = (_, frame) => {
     if (frame.mediaTime > to || frame.mediaTime < to - 0.1) { video.requestVideoFrameCallback(look); return; }
     clearTimeout(timer);
+    clearInterval(again);
     if (playing) void video.play();
     resolve(frame.mediaTime);
   };
   video.pause();
   video.requestVideoFrameCallback(look);
   video.currentTime = to;
+  // A busy page may miss the one callback of a paused video's one new frame, so the frame is asked for again.
+  const again = setInterval(() => { video.currentTime = to; }, 2000);
 })"""
 
 

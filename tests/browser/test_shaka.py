@@ -62,11 +62,13 @@ _SEEK = """(to) => new Promise((resolve, reject) => {
   const timer = setTimeout(() => reject(new Error("no frame after seeking to " + to)), 20000);
   const look = (_, frame) => {
     if (frame.mediaTime > to || frame.mediaTime < to - 0.1) video.requestVideoFrameCallback(look);
-    else { clearTimeout(timer); resolve(frame.mediaTime); }
+    else { clearTimeout(timer); clearInterval(again); resolve(frame.mediaTime); }
   };
   video.pause();
   video.requestVideoFrameCallback(look);
   video.currentTime = to;
+  // A busy page may miss the one callback of a paused video's one new frame, so the frame is asked for again.
+  const again = setInterval(() => { video.currentTime = to; }, 2000);
 })"""
 
 
