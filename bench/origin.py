@@ -6,6 +6,9 @@ file, a second server of the same files, and round again; the figure is the medi
 other work on the machine moves all of them, and the file's rate is the mean of its two servers. The target is 0.97. The ratio
 of the two plain servers is the control: as far as it is from 1, so far off the figure may be.
 
+The plain servers' segments are hard links to the files of the edge's cache (which hold a kilobyte of headers before the body),
+so that both send the same pages of memory: where a file happens to lie there moves the figure by more than nginx does.
+
 Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it sends, as servers of
 files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send that looking them up
 in a cache instead of opening a file shows.
@@ -139,11 +142,14 @@ def bench_world(folder: Path) -> Iterator[World]:
 
 
 @contextmanager
-def plain_nginx(folder: Path, files: dict[str, bytes]) -> Iterator[Server]:
-    """A server of these files, by name."""
+def plain_nginx(folder: Path, files: dict[str, bytes | Path]) -> Iterator[Server]:
+    """A server of these files, by name: of their bytes, or of the very file at a path."""
     (folder / "files").mkdir(parents=True)
     for name, data in files.items():
-        (folder / "files" / name).write_bytes(data)
+        if isinstance(data, Path):
+            (folder / "files" / name).hardlink_to(data)
+        else:
+            (folder / "files" / name).write_bytes(data)
     (port,) = free_ports(1)
     conf = folder / "plain.conf"
     conf.write_text(_PLAIN.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else ""))
@@ -265,13 +271,16 @@ def throughputs(edge: Rig, segment: Published, playlist: Published, folder: Path
         Case("warm playlist, gzip", text, ["playlist.m3u8"], "gzip", TARGET),
         Case("warm playlist, plain", text, ["playlist.m3u8"], "identity", None),
     ]
-    files = {
-        name: edge.http.get(path).raise_for_status().content for case in cases for name, path in zip(case.files, case.paths, strict=True)
-    }
+    for path in media:
+        edge.http.get(path).raise_for_status()
+    playlist_bytes = edge.http.get(text[0]).raise_for_status().content
+    kept = [path for path in sorted((edge.edge.directory / "cache").rglob("*")) if path.is_file() and path.stat().st_size > SEGMENT_BYTES]
+    files: dict[str, bytes | Path] = {**dict(zip(names, kept, strict=True)), "playlist.m3u8": playlist_bytes}
     served = Server(edge.address, int((edge.edge.directory / "nginx.pid").read_text()))
     with plain_nginx(folder / "plain", files) as plain, plain_nginx(folder / "again", files) as again:
         servers = {"edge": served, "file": plain, "control": again}
-        return [compare(wrk, case, servers, size_bytes=len(files[case.files[0]]), folder=folder, options=options) for case in cases]
+        sizes = {case.what: SEGMENT_BYTES if case.paths is media else len(playlist_bytes) for case in cases}
+        return [compare(wrk, case, servers, size_bytes=sizes[case.what], folder=folder, options=options) for case in cases]
 
 
 def machine() -> dict[str, str]:
