@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -15,12 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
-from stack import data_dir, leftovers, servers
+from stack import data_dir, leftovers
 from stack.exits import Exit
+from stack.servers import port_is_free
 from tests.eventually import eventually
+from tests.live import LiveServers
 from tests.local_stack import LocalStack, command
+from tests.local_stack import local_stack as local_stack_of
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def assert_it_said_everything(stack: LocalStack) -> None:
 
 def assert_nothing_is_left(stack: LocalStack) -> None:
     assert eventually(lambda: leftovers.find(stack.data) == []), [command_line(pid) for pid in leftovers.find(stack.data)]
-    assert servers.port_is_free(stack.port)
+    assert port_is_free(stack.port)
     assert data_dir.read_note(stack.data) == {}
 
 
@@ -158,6 +163,26 @@ def test_a_part_of_an_earlier_run_that_does_not_listen_is_killed_and_no_other(tm
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def test_servers_that_are_given_are_used_and_left_alone(tmp_path: Path, servers: LiveServers, s3_bucket: str) -> None:
+    with servers.database(empty=True) as database_url:
+        given = {
+            "HEADWATER_DATABASE_URL": database_url, "HEADWATER_BROKER_URL": servers.broker_url,
+            "HEADWATER_S3_ENDPOINT": servers.s3.s3_endpoint, "HEADWATER_S3_ACCESS_KEY": servers.s3.s3_access_key,
+            "HEADWATER_S3_SECRET_KEY": servers.s3.s3_secret_key, "HEADWATER_S3_BUCKET": s3_bucket,
+        }  # fmt: skip
+        with local_stack_of(tmp_path / "data", given) as stack:
+            for title in ("PostgreSQL", "broker", "object store"):
+                assert re.search(rf"ok {title} +yours", stack.said())
+            assert [pids(stack, words) for words in ("bin/postgres", "valkey-server", "bin/weed")] == [[], [], []]
+            with client(stack, stack.api_key) as api:
+                assert api.get("/readyz").status_code == 200
+                assert api.post("/v1/uploads", json={"title": "elsewhere"}).status_code == 201
+        assert not (tmp_path / "data" / "postgres").exists()
+        with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+            assert connection.execute("SELECT title FROM assets").fetchall() == [("elsewhere",)]
+    assert servers.s3.s3_endpoint
 
 
 def test_a_second_one_on_the_same_folder_is_sent_away(local_stack: LocalStack) -> None:
