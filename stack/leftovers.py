@@ -37,13 +37,23 @@ def find(data: Path) -> list[int]:
 
 
 def _belongs(process: Path, data: Path) -> bool:
+    if _elsewhere(process):
+        return False
     title = (process / "cmdline").read_bytes()
     if title.startswith(b"nginx: master process ") and os.fsencode(f" -p {edge_folder(places(data))} ") in title:
         return True
     try:
         return os.fsencode(f"{MARK}={data}") in (process / "environ").read_bytes().split(b"\0")
     except PermissionError:  # another user's, as PostgreSQL's is when root may not look at everything: known by its arguments
-        return any(word.startswith(os.fsencode(f"{data}/")) for word in title.split(b"\0"))
+        return os.fsencode(f"{data}/postgres") in title.split(b"\0")
+
+
+def _elsewhere(process: Path) -> bool:
+    """Whether it sees other files than we do: a process of a container, whose folder of the same name is another one."""
+    try:
+        return (process / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
+    except PermissionError:
+        return False
 
 
 def clear(data: Path, clock: Clock, tell: Callable[[str], None]) -> None:
