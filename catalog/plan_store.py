@@ -1,7 +1,7 @@
 """The SQL of encode plans and of what was measured when they were carried out. Callers import from `catalog.store`.
 
-All rows belong to a plan digest. Saving again what is already there changes nothing, so every step may run twice; saving
-something else under the same digest is an error, because equal plans must give equal bytes.
+Rows belong to an asset and a plan digest. Saving again what is already there changes nothing, so every step may run twice. What
+is recorded first stays: a segment that somebody has been sent is never another one later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.asset import AssetStatus, InitSegment
@@ -25,10 +25,13 @@ from media.ids import PlanDigest
 from media.plan import EncodePlan
 from media.segments import Fragment, MeasuredSegment
 
+SEGMENTS_CHANNEL = "headwater_segments"
+"""Notified with "<asset>/<plan>/<rendition>" whenever segments of it have been recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class RenditionRow:
-    """One rendition of a plan, as the API shows it. Bit rates are None until every segment has been measured."""
+    """One rendition of an asset's plan, as the API shows it. Bit rates are None until every segment has been measured."""
 
     plan_digest: PlanDigest
     name: str
@@ -41,8 +44,8 @@ class RenditionRow:
     peak_bps: int | None
 
 
-def _rendition_rows(plan: EncodePlan) -> list[dict[str, Any]]:
-    shared = {"plan_digest": plan.digest, "segment_count": plan.grid.segment_count}
+def _rendition_rows(asset_id: str, plan: EncodePlan) -> list[dict[str, Any]]:
+    shared = {"asset_id": asset_id, "plan_digest": plan.digest, "segment_count": plan.grid.segment_count}
     rows: list[dict[str, Any]] = [
         {
             **shared,
@@ -71,11 +74,12 @@ def save_plan(conn: Connection, asset_id: str, plan: EncodePlan, inits: Mapping[
     row_of_plan = upsert(plans).values(digest=plan.digest, plan=plan_to_json(plan))
     # Writing the digest over itself takes the row's lock, so nobody drops the plan before the asset names it.
     conn.execute(row_of_plan.on_conflict_do_update(index_elements=["digest"], set_={"digest": row_of_plan.excluded.digest}))
-    conn.execute(upsert(renditions).values(_rendition_rows(plan)).on_conflict_do_nothing())
+    conn.execute(upsert(renditions).values(_rendition_rows(asset_id, plan)).on_conflict_do_nothing())
     for rendition, data in inits.items():
-        row = {"plan_digest": plan.digest, "rendition": rendition, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+        sha256 = hashlib.sha256(data).hexdigest()
+        row = {"asset_id": asset_id, "plan_digest": plan.digest, "rendition": rendition, "sha256": sha256, "size_bytes": len(data)}
         conn.execute(upsert(init_segments).values(row).on_conflict_do_nothing())
-        if load_init(conn, plan.digest, rendition).sha256 != row["sha256"]:
+        if load_init(conn, asset_id, plan.digest, rendition).sha256 != sha256:
             raise StepFailed(f"The init segment of {rendition} differs from the one stored for the same plan.", code="init_mismatch")
     query = update(assets).where(assets.c.id == asset_id, assets.c.status != str(AssetStatus.DELETED))
     conn.execute(query.values(plan_digest=plan.digest, updated_at=func.clock_timestamp()))
@@ -90,39 +94,44 @@ def load_plan(conn: Connection, asset_id: str) -> EncodePlan:
     return plan_from_json(stored)
 
 
-def load_init(conn: Connection, plan_digest: str, rendition: str) -> InitSegment:
+def load_init(conn: Connection, asset_id: str, plan_digest: str, rendition: str) -> InitSegment:
     """Raises NotFound."""
     query = select(init_segments.c.sha256, init_segments.c.size_bytes)
-    row = conn.execute(query.where(init_segments.c.plan_digest == plan_digest, init_segments.c.rendition == rendition)).one_or_none()
+    row = conn.execute(query.where(_of(init_segments, asset_id, plan_digest, rendition))).one_or_none()
     if row is None:
         raise NotFound(f"The plan has no init segment of {rendition}.", code="init_not_found")
     return InitSegment(row.sha256, row.size_bytes)
 
 
-def save_segments(conn: Connection, plan_digest: str, rendition: str, measured: Sequence[MeasuredSegment]) -> None:
-    """Note stored segments; when that makes the rendition complete, its bit rates too. Raises NotFound for an unknown rendition."""
-    of_rendition = (renditions.c.plan_digest == plan_digest) & (renditions.c.name == rendition)
+def save_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: str, measured: Sequence[MeasuredSegment]) -> None:
+    """Note stored segments; when that makes the rendition complete, its bit rates too. Whoever waits for them is told at commit
+    (`SEGMENTS_CHANNEL`). What is noted already stays as it is. Raises NotFound for an unknown rendition."""
+    of_rendition = (renditions.c.asset_id == asset_id) & (renditions.c.plan_digest == plan_digest) & (renditions.c.name == rendition)
     # The lock lets exactly one of several chunks that end together see all segments.
     found = conn.execute(select(renditions.c.segment_count, renditions.c.timescale).where(of_rendition).with_for_update()).one_or_none()
     if found is None:
         raise NotFound(f"The plan has no rendition {rendition}.", code="rendition_not_found")
-    rows = [_segment_row(plan_digest, rendition, segment) for segment in measured]
+    rows = [_segment_row(asset_id, plan_digest, rendition, segment) for segment in measured]
     if rows:
-        statement = upsert(segments).values(rows)
-        changed = {name: statement.excluded[name] for name in rows[0] if name not in ("plan_digest", "rendition", "index")}
-        conn.execute(statement.on_conflict_do_update(index_elements=["plan_digest", "rendition", "index"], set_=changed))
-    sizes = select(segments.c.size_bytes, segments.c.duration_ticks)
-    sizes = sizes.where(segments.c.plan_digest == plan_digest, segments.c.rendition == rendition).order_by(segments.c["index"])
-    stored = conn.execute(sizes).all()
-    if len(stored) != found.segment_count:
+        conn.execute(upsert(segments).values(rows).on_conflict_do_nothing())
+        conn.execute(select(func.pg_notify(SEGMENTS_CHANNEL, f"{asset_id}/{plan_digest}/{rendition}")))
+    mine = _of(segments, asset_id, plan_digest, rendition)
+    if conn.execute(select(func.count()).select_from(segments).where(mine)).scalar_one() != found.segment_count:
         return
+    stored = conn.execute(select(segments.c.size_bytes, segments.c.duration_ticks).where(mine).order_by(segments.c["index"])).all()
     durations = [Fraction(row.duration_ticks, found.timescale) for row in stored]
     rates = measure([row.size_bytes for row in stored], durations, max(1, round(max(durations))))
     conn.execute(update(renditions).where(of_rendition).values(bitrate_bps=rates.bitrate_bps, peak_bps=rates.peak_bps))
 
 
-def _segment_row(plan_digest: str, rendition: str, segment: MeasuredSegment) -> dict[str, Any]:
+def _of(table: Table, asset_id: str, plan_digest: str, rendition: str) -> ColumnElement[bool]:
+    """The rows of one rendition."""
+    return (table.c.asset_id == asset_id) & (table.c.plan_digest == plan_digest) & (table.c.rendition == rendition)
+
+
+def _segment_row(asset_id: str, plan_digest: str, rendition: str, segment: MeasuredSegment) -> dict[str, Any]:
     return {
+        "asset_id": asset_id,
         "plan_digest": plan_digest,
         "rendition": rendition,
         "index": segment.index,
@@ -134,9 +143,9 @@ def _segment_row(plan_digest: str, rendition: str, segment: MeasuredSegment) -> 
     }
 
 
-def load_segments(conn: Connection, plan_digest: str, rendition: str) -> tuple[MeasuredSegment, ...]:
+def load_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: str) -> tuple[MeasuredSegment, ...]:
     """What is stored so far, ascending by index. There may be gaps while chunks are still being encoded."""
-    query = select(segments).where(segments.c.plan_digest == plan_digest, segments.c.rendition == rendition)
+    query = select(segments).where(_of(segments, asset_id, plan_digest, rendition))
     return tuple(
         MeasuredSegment(
             index=row["index"],
@@ -150,18 +159,25 @@ def load_segments(conn: Connection, plan_digest: str, rendition: str) -> tuple[M
     )
 
 
-def load_renditions(conn: Connection, plan_digests: Sequence[str]) -> dict[str, tuple[RenditionRow, ...]]:
-    """The renditions of several plans, by digest, in the order of the plan."""
+def load_renditions(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tuple[RenditionRow, ...]]:
+    """The renditions of the plans that these assets have now, by asset, in the order of the plan."""
     columns = [renditions.c[name] for name in RenditionRow.__slots__]
-    query = select(*columns).where(renditions.c.plan_digest.in_(list(plan_digests))).order_by(renditions.c.position)
-    found: dict[str, tuple[RenditionRow, ...]] = dict.fromkeys(plan_digests, ())
+    current = (renditions.c.asset_id == assets.c.id) & (renditions.c.plan_digest == assets.c.plan_digest)
+    query = select(renditions.c.asset_id, *columns).join_from(renditions, assets, current)
+    query = query.where(renditions.c.asset_id.in_(list(asset_ids))).order_by(renditions.c.position)
+    found: dict[str, tuple[RenditionRow, ...]] = dict.fromkeys(asset_ids, ())
     for row in conn.execute(query).mappings():
-        found[row["plan_digest"]] += (RenditionRow(**row),)
+        found[row["asset_id"]] += (RenditionRow(**{name: row[name] for name in RenditionRow.__slots__}),)
     return found
 
 
+def drop_renditions(conn: Connection, asset_id: str) -> None:
+    """Forget everything that was made and measured for an asset."""
+    conn.execute(delete(renditions).where(renditions.c.asset_id == asset_id))
+
+
 def drop_unused_plans(conn: Connection, digests: Sequence[str]) -> None:
-    """Forget those of the plans that no asset and no presentation names any more, with everything measured for them."""
+    """Forget those of the plans that no asset and no presentation names any more."""
     conn.execute(select(plans.c.digest).where(plans.c.digest.in_(list(digests))).order_by(plans.c.digest).with_for_update())
     wanted = exists().where(assets.c.plan_digest == plans.c.digest) | exists().where(presentations.c.plan_digest == plans.c.digest)
     conn.execute(delete(plans).where(plans.c.digest.in_(list(digests)), ~wanted))

@@ -41,7 +41,17 @@ from catalog.asset import (
     next_status,
 )
 from catalog.codec import info_from_json, info_to_json
-from catalog.plan_store import drop_unused_plans, load_init, load_plan, load_renditions, load_segments, save_plan, save_segments
+from catalog.plan_store import (
+    SEGMENTS_CHANNEL,
+    drop_renditions,
+    drop_unused_plans,
+    load_init,
+    load_plan,
+    load_renditions,
+    load_segments,
+    save_plan,
+    save_segments,
+)
 from catalog.progress import JobTally
 from catalog.tables import assets, playback_ids, presentations
 from kit import ids, job_store
@@ -52,10 +62,35 @@ from media.ids import AssetId, PlaybackId
 from media.info import MediaInfo
 
 __all__ = [  # the catalog's door: callers import plan functions from here too
-    "AssetFilter", "Page", "advance", "asset_of_playback", "changed_assets", "check_version", "create_asset", "current_presentation",
-    "delete_asset", "get_asset", "list_assets", "load_init", "load_plan", "load_renditions", "load_segments", "lock_asset",
-    "mark_errored", "mark_received", "playbacks_of", "publish", "purge_rows", "resolve_playback", "save_plan", "save_segments",
-    "set_source_info", "slim_assets", "tallies", "update_details",
+    "SEGMENTS_CHANNEL",
+    "AssetFilter",
+    "Page",
+    "advance",
+    "asset_of_playback",
+    "changed_assets",
+    "check_version",
+    "create_asset",
+    "current_presentation",
+    "delete_asset",
+    "get_asset",
+    "list_assets",
+    "load_init",
+    "load_plan",
+    "load_renditions",
+    "load_segments",
+    "lock_asset",
+    "mark_errored",
+    "mark_received",
+    "playbacks_of",
+    "publish",
+    "purge_rows",
+    "resolve_playback",
+    "save_plan",
+    "save_segments",
+    "set_source_info",
+    "slim_assets",
+    "tallies",
+    "update_details",
 ]  # fmt: skip
 
 PURGE = "catalog.purge"
@@ -352,4 +387,5 @@ def purge_rows(conn: Connection, asset_id: str) -> None:
     empty: dict[str, Any] = {"title": "", "description": "", "tags": [], "external_id": None, "metadata": {}}
     gone = dict.fromkeys(("source", "source_key", "source_digest", "plan_digest"))
     conn.execute(update(assets).where(assets.c.id == asset_id).values({**empty, **gone}))
+    drop_renditions(conn, asset_id)
     drop_unused_plans(conn, sorted(digests))

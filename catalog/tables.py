@@ -1,7 +1,7 @@
 """The tables of the catalog. `stack/migrations` creates them; a test there proves that both say the same.
 
-Rows below `plans` belong to a plan digest, not to an asset: equal plans give equal bytes, so two assets with the same source
-and options share the description of their renditions, while the objects themselves lie under each asset's own prefix.
+Two assets with the same source and options share the row of their plan. What was made from it belongs to each asset alone, as
+its objects do: nothing that happens to one title can touch what was measured for another.
 `renditions.bitrate_bps` and `peak_bps` are filled in when the last segment has been measured.
 """
 
@@ -82,6 +82,7 @@ plans = Table(
 renditions = Table(
     "renditions",
     metadata,
+    Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True),
     Column("plan_digest", Text, ForeignKey("plans.digest", ondelete="CASCADE"), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("position", Integer, nullable=False),  # order of the plan: video ascending by size, then audio
@@ -94,21 +95,26 @@ renditions = Table(
     Column("segment_count", Integer, nullable=False),
     Column("bitrate_bps", BigInteger),
     Column("peak_bps", BigInteger),
+    Index("ix_renditions_plan_digest", "plan_digest"),
 )
+
+_RENDITION = (["asset_id", "plan_digest", "rendition"], ["renditions.asset_id", "renditions.plan_digest", "renditions.name"])
 
 init_segments = Table(
     "init_segments",
     metadata,
+    Column("asset_id", Text, primary_key=True),
     Column("plan_digest", Text, primary_key=True),
     Column("rendition", Text, primary_key=True),
     Column("sha256", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
-    ForeignKeyConstraint(["plan_digest", "rendition"], ["renditions.plan_digest", "renditions.name"], ondelete="CASCADE"),
+    ForeignKeyConstraint(*_RENDITION, ondelete="CASCADE"),
 )
 
 segments = Table(
     "segments",
     metadata,
+    Column("asset_id", Text, primary_key=True),
     Column("plan_digest", Text, primary_key=True),
     Column("rendition", Text, primary_key=True),
     Column("index", Integer, primary_key=True),
@@ -117,7 +123,7 @@ segments = Table(
     Column("decode_time_ticks", BigInteger, nullable=False),
     Column("duration_ticks", BigInteger, nullable=False),
     Column("fragments", Json, nullable=False),  # [[offset, size, keyframe_size, duration_ticks], …]
-    ForeignKeyConstraint(["plan_digest", "rendition"], ["renditions.plan_digest", "renditions.name"], ondelete="CASCADE"),
+    ForeignKeyConstraint(*_RENDITION, ondelete="CASCADE"),
 )
 
 presentations = Table(
@@ -125,7 +131,7 @@ presentations = Table(
     metadata,
     Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True),
     Column("plan_digest", Text, ForeignKey("plans.digest"), nullable=False),
-    Column("stage", Text, nullable=False),  # playable, ready
+    Column("stage", Text, nullable=False),  # planned, ready
     Column("multivariant", Json, nullable=False),
     Column("has_poster", Boolean, nullable=False),
     Column("published_at", Timestamp, nullable=False, server_default=_NOW),

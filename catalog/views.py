@@ -41,10 +41,7 @@ def compose(
 def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[AssetView, ...]:
     """The views of `assets`, in their order."""
     asset_ids = [asset.id for asset in assets]
-    rows = store.load_renditions(conn, [asset.plan_digest for asset in assets if asset.plan_digest is not None])
+    rows = store.load_renditions(conn, asset_ids)
     playbacks = store.playbacks_of(conn, asset_ids)
     tallies = store.tallies(conn, asset_ids)
-    return tuple(
-        compose(asset, rows.get(asset.plan_digest, ()) if asset.plan_digest else (), playbacks[asset.id], tallies[asset.id], now)
-        for asset in assets
-    )
+    return tuple(compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], now) for asset in assets)

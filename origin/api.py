@@ -98,9 +98,9 @@ class Origin:
             return poster["sha256"], poster["size_bytes"]
         with self._world.db.connect() as conn:
             if wanted.kind == "init":
-                init = catalog.load_init(conn, plan, wanted.rendition)
+                init = catalog.load_init(conn, target.asset.id, plan, wanted.rendition)
                 return init.sha256, init.size_bytes
-            return store.segment_facts(conn, plan, wanted.rendition, wanted.index)
+            return store.segment_facts(conn, target.asset.id, plan, wanted.rendition, wanted.index)
 
     def respond(self, answer: Answer) -> Response:
         """The answer as a response, with its bytes or with the order to nginx to fetch them. Raises Unavailable and NotFound."""

@@ -8,10 +8,11 @@ from catalog.tables import segments
 from kit.errors import NotFound
 
 
-def segment_facts(conn: Connection, plan_digest: str, rendition: str, index: int) -> tuple[str, int]:
+def segment_facts(conn: Connection, asset_id: str, plan_digest: str, rendition: str, index: int) -> tuple[str, int]:
     """SHA-256 (hex) and size in bytes. Raises NotFound."""
     query = select(segments.c.sha256, segments.c.size_bytes)
-    query = query.where(segments.c.plan_digest == plan_digest, segments.c.rendition == rendition, segments.c["index"] == index)
+    query = query.where(segments.c.asset_id == asset_id, segments.c.plan_digest == plan_digest)
+    query = query.where(segments.c.rendition == rendition, segments.c["index"] == index)
     row = conn.execute(query).one_or_none()
     if row is None:
         raise NotFound("There is no such segment.", code="segment_not_found")

@@ -65,8 +65,8 @@ def _read(world: World, asset: AssetId) -> tuple[EncodePlan, dict[str, tuple[Mea
     with world.db.connect() as conn:
         plan = store.load_plan(conn, asset)
         names = [rung.name for rung in plan.video] + ([] if plan.audio is None else [plan.audio.name])
-        tables = {name: store.load_segments(conn, plan.digest, name) for name in names}
-        return plan, tables, {name: store.load_init(conn, plan.digest, name) for name in names}
+        tables = {name: store.load_segments(conn, asset, plan.digest, name) for name in names}
+        return plan, tables, {name: store.load_init(conn, asset, plan.digest, name) for name in names}
 
 
 def stored_renditions(expected: Mapping[str, Mapping[str, int]], stored: Mapping[str, int], needed: Collection[str]) -> set[str]:

@@ -67,5 +67,5 @@ def published(
     title = title_of(plan, seed=seed, least=least, most=most)
     asset, playback = new_asset(world, title)
     put_objects(world, asset, title, names_of(title.plan), poster=POSTER)
-    save_tables(world, title, names_of(title.plan))
+    save_tables(world, asset, title, names_of(title.plan))
     return Published(asset, playback, title, publish(world, asset, title))

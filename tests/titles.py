@@ -110,7 +110,7 @@ def new_asset(world: World, title: Title) -> tuple[AssetId, PlaybackId]:
         return asset.id, store.playbacks_of(conn, [asset.id])[asset.id][0].id
 
 
-def save_tables(world: World, title: Title, renditions: Sequence[str]) -> None:
+def save_tables(world: World, asset: AssetId, title: Title, renditions: Sequence[str]) -> None:
     with world.db.begin() as conn:
         for name in renditions:
-            store.save_segments(conn, title.plan.digest, name, title.tables[name])
+            store.save_segments(conn, asset, title.plan.digest, name, title.tables[name])

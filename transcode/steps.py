@@ -110,8 +110,8 @@ def _title(world: World, job: Job, renditions: Sequence[str] | None = None) -> _
         asset = catalog.store.get_asset(conn, job.asset_id)
         plan = catalog.store.load_plan(conn, asset.id)
         names = renditions or ()
-        inits = {name: catalog.store.load_init(conn, plan.digest, name).sha256 for name in names}
-        recorded = {name: {item.index: item for item in catalog.store.load_segments(conn, plan.digest, name)} for name in names}
+        inits = {name: catalog.store.load_init(conn, asset.id, plan.digest, name).sha256 for name in names}
+        recorded = {name: {item.index: item for item in catalog.store.load_segments(conn, asset.id, plan.digest, name)} for name in names}
     return _Title(world, asset, plan, inits, recorded)
 
 
@@ -215,7 +215,7 @@ def _clock(work: Work, frame: int) -> str:
 def save_segments(conn: Connection, _world: World, job: Job, result: Measured) -> None:
     plan_digest = catalog.store.load_plan(conn, job.asset_id).digest
     for name, segments in result.items():
-        catalog.store.save_segments(conn, plan_digest, name, segments)
+        catalog.store.save_segments(conn, job.asset_id, plan_digest, name, segments)
 
 
 # -- transcode.audio

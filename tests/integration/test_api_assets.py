@@ -27,7 +27,7 @@ def make(world: World, status: AssetStatus = AssetStatus.WAITING, new: NewAsset 
 def test_an_asset_reads_exactly_as_the_contract_says(api: Api, world: World) -> None:
     asset_id = make(world, AssetStatus.PROCESSING)
     with world.db.begin() as conn:
-        store.save_segments(conn, a_plan().digest, "240p", segments_of(a_plan()))
+        store.save_segments(conn, asset_id, a_plan().digest, "240p", segments_of(a_plan()))
         store.publish(conn, asset_id, NewPresentation(a_plan().digest, "playable", {}, has_poster=True))
     reply = api.get(f"/v1/assets/{asset_id}")
     assert reply.status_code == 200

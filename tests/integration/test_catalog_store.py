@@ -117,8 +117,8 @@ def test_what_is_not_there_is_said(conn: Connection, missing: str) -> None:
         lambda: store.lock_asset(conn, missing),
         lambda: store.advance(conn, missing, E.DELETE),
         lambda: store.load_plan(conn, missing),
-        lambda: store.load_init(conn, missing, "360p"),
-        lambda: store.save_segments(conn, missing, "360p", ()),
+        lambda: store.load_init(conn, missing, missing, "360p"),
+        lambda: store.save_segments(conn, missing, missing, "360p", ()),
         lambda: store.resolve_playback(conn, missing),
         lambda: store.asset_of_playback(conn, missing),
         lambda: store.delete_asset(conn, missing),
@@ -196,8 +196,8 @@ def test_a_source_without_video_can_be_listed(conn: Connection) -> None:
 def test_a_plan_comes_back_with_its_inits(conn: Connection) -> None:
     asset = an_asset(conn, S.PROCESSING)
     assert store.load_plan(conn, asset.id) == a_plan()
-    assert store.load_init(conn, a_plan().digest, "audio").size_bytes == len(b"init of audio")
-    rows = store.load_renditions(conn, [a_plan().digest])[a_plan().digest]
+    assert store.load_init(conn, asset.id, a_plan().digest, "audio").size_bytes == len(b"init of audio")
+    rows = store.load_renditions(conn, [asset.id])[asset.id]
     assert [(row.name, row.kind, row.width, row.frame_rate) for row in rows] == [
         ("240p", "video", 426, "25/1"),
         ("360p", "video", 640, "25/1"),
@@ -214,15 +214,15 @@ def test_saving_a_plan_again_changes_nothing_but_other_init_bytes_are_an_error(c
 
 
 def test_segments_come_back_and_make_the_bit_rates_known_when_they_are_complete(conn: Connection) -> None:
-    an_asset(conn, S.PROCESSING)
+    asset = an_asset(conn, S.PROCESSING)
     plan = a_plan()
     first, *rest = segments_of(plan)
-    store.save_segments(conn, plan.digest, "360p", [first])
-    assert store.load_renditions(conn, [plan.digest])[plan.digest][1].bitrate_bps is None
-    store.save_segments(conn, plan.digest, "360p", rest)
-    store.save_segments(conn, plan.digest, "360p", rest)
-    assert store.load_segments(conn, plan.digest, "360p") == segments_of(plan)
-    row = store.load_renditions(conn, [plan.digest])[plan.digest][1]
+    store.save_segments(conn, asset.id, plan.digest, "360p", [first])
+    assert store.load_renditions(conn, [asset.id])[asset.id][1].bitrate_bps is None
+    store.save_segments(conn, asset.id, plan.digest, "360p", rest)
+    store.save_segments(conn, asset.id, plan.digest, "360p", rest)
+    assert store.load_segments(conn, asset.id, plan.digest, "360p") == segments_of(plan)
+    row = store.load_renditions(conn, [asset.id])[asset.id][1]
     total_bits = 8 * sum(segment.size_bytes for segment in segments_of(plan))
     assert row.bitrate_bps == math.ceil(Fraction(total_bits, 13))
     assert row.peak_bps is not None
@@ -234,20 +234,20 @@ def test_chunks_that_end_at_the_same_time_still_make_the_bit_rates_known(world: 
     plan = a_plan()
     first, *rest = segments_of(plan)
     with world.db.begin() as conn:
-        an_asset(conn, S.PROCESSING)
+        asset = an_asset(conn, S.PROCESSING)
 
     def save_rest() -> None:
         with world.db.begin() as conn:
-            store.save_segments(conn, plan.digest, "360p", rest)
+            store.save_segments(conn, asset.id, plan.digest, "360p", rest)
 
     other = threading.Thread(target=save_rest)
     with world.db.begin() as conn:
-        store.save_segments(conn, plan.digest, "360p", [first])
+        store.save_segments(conn, asset.id, plan.digest, "360p", [first])
         other.start()
         other.join(0.7)
     other.join()
     with world.db.begin() as conn:
-        assert store.load_renditions(conn, [plan.digest])[plan.digest][1].bitrate_bps is not None
+        assert store.load_renditions(conn, [asset.id])[asset.id][1].bitrate_bps is not None
 
 
 # -- playback
@@ -304,7 +304,7 @@ def test_what_was_still_under_way_does_not_bring_a_deleted_asset_back(conn: Conn
 def test_purging_forgets_the_words_and_the_plans_that_nobody_else_uses(conn: Connection) -> None:
     kept, gone = an_asset(conn, S.READY), an_asset(conn, S.READY)
     alone = an_asset(conn, S.READY, plan="plan-alone")
-    store.save_segments(conn, "plan-alone", "360p", segments_of(a_plan("plan-alone")))
+    store.save_segments(conn, alone.id, "plan-alone", "360p", segments_of(a_plan("plan-alone")))
     for asset in (gone, alone):
         store.delete_asset(conn, asset.id)
         store.purge_rows(conn, asset.id)

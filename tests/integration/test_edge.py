@@ -244,11 +244,11 @@ def test_a_title_appears_soon_after_it_was_asked_for_in_vain(edge: Rig, world: W
     vain = edge.http.get(address)
     assert (vain.status_code, vain.headers["cache-control"]) == (404, "public, max-age=2")
     put_objects(world, asset, title, ["480p", "audio"])
-    save_tables(world, title, ["480p", "audio"])
+    save_tables(world, asset, title, ["480p", "audio"])
     publish(world, asset, title, "playable")
     eventually(lambda: edge.http.get(address).status_code == 200)
     put_objects(world, asset, title, ["720p"])
-    save_tables(world, title, ["720p"])
+    save_tables(world, asset, title, ["720p"])
     publish(world, asset, title, "ready")
     eventually(lambda: "720p" in edge.http.get(address).text)
 

@@ -174,14 +174,14 @@ def test_a_viewer_sees_one_presentation_or_the_next(world: World) -> None:  # C2
     asset, playback = new_asset(world, title)
     seen = []
     put_objects(world, asset, title, ["480p", "audio"])
-    save_tables(world, title, ["480p", "audio"])
+    save_tables(world, asset, title, ["480p", "audio"])
     with client_of(world) as http:
         assert http.get(f"/v/{playback}/main.m3u8").status_code == 404
     seen.append(publish(world, asset, title, "playable"))
     put_objects(world, asset, title, ["720p"])
     with client_of(world) as http:
         assert http.get(f"/v/{playback}/main.m3u8").text == seen[0]
-    save_tables(world, title, ["720p"])
+    save_tables(world, asset, title, ["720p"])
     seen.append(publish(world, asset, title, "ready"))
     with client_of(world) as http:
         assert http.get(f"/v/{playback}/main.m3u8").text == seen[1]

@@ -31,7 +31,7 @@ def publish(world: World, asset: AssetId, title: Title, stage: str) -> NewPresen
 def encoded(world: World, title: Title, renditions: Sequence[str], **more: Any) -> AssetId:
     asset, _ = new_asset(world, title)
     put_objects(world, asset, title, renditions, **more)
-    save_tables(world, title, renditions)
+    save_tables(world, asset, title, renditions)
     return asset
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_published_that_is_not_whole(world: World, fault: str) -> Non
     for name in names_of(title.plan):
         with world.db.begin() as conn:
             rows = title.tables[name][1:] if (name, fault) == ("480p", "table with a gap") else title.tables[name]
-            store.save_segments(conn, digest, name, rows)
+            store.save_segments(conn, asset, digest, name, rows)
     if fault == "segment missing":
         world.storage.delete(keys.media_segment(asset, digest, "480p", 1))
     elif fault == "segment short":
@@ -103,11 +103,10 @@ def test_nothing_is_published_that_is_not_whole(world: World, fault: str) -> Non
         assert store.current_presentation(conn, asset) is None
 
 
-def test_measurements_made_for_a_twin_do_not_count_as_objects(world: World) -> None:
-    """Two assets of the same source share a plan and its tables, but each has its own objects."""
+def test_measurements_without_objects_do_not_count(world: World) -> None:
     title = title_of(plan_of(rungs=("480p", "720p")), seed=5)
-    encoded(world, title, names_of(title.plan))
     twin, _ = new_asset(world, title)
+    save_tables(world, twin, title, names_of(title.plan))
     put_objects(world, twin, title, ["480p", "audio"])
     row = publish(world, twin, title, "playable")
     assert "720p" not in row.multivariant["playlist"]

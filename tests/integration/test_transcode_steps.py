@@ -82,8 +82,8 @@ def test_a_title_is_made_step_by_step(world: World, clips: Clips) -> None:
     do(world, asset, "transcode.audio")
     for name in (plan.video[0].name, "audio"):
         with world.db.connect() as conn:
-            init = catalog.store.load_init(conn, plan.digest, name)
-            segments = catalog.store.load_segments(conn, plan.digest, name)
+            init = catalog.store.load_init(conn, asset.id, plan.digest, name)
+            segments = catalog.store.load_segments(conn, asset.id, plan.digest, name)
         stored_init = world.storage.get(keys.init_segment(asset.id, plan.digest, name))
         assert (hashlib.sha256(stored_init).hexdigest(), len(stored_init)) == (init.sha256, init.size_bytes)
         assert split_init(stored_init) == (stored_init, len(stored_init))
@@ -158,7 +158,7 @@ def test_a_source_with_less_than_it_promised_is_given_up(world: World, clips: Cl
         do(world, asset, "transcode.encode", chunk_args(plan, 1))
     assert caught.value.code == "decode_failed"
     with world.db.connect() as conn:
-        assert catalog.store.load_segments(conn, plan.digest, plan.groups[0][0]) == ()
+        assert catalog.store.load_segments(conn, asset.id, plan.digest, plan.groups[0][0]) == ()
 
 
 def test_a_step_before_the_probe_says_so(world: World) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import stat
@@ -165,12 +166,13 @@ def test_a_part_of_an_earlier_run_that_does_not_listen_is_killed_and_no_other(tm
             process.wait()
 
 
-def test_servers_that_are_given_are_used_and_left_alone(tmp_path: Path, servers: LiveServers, s3_bucket: str) -> None:
+def test_servers_that_are_given_are_used_and_left_alone(tmp_path: Path, servers: LiveServers) -> None:
+    bucket = f"given-{secrets.token_hex(4)}"  # of its own: files that another test dropped would become titles here
     with servers.database(empty=True) as database_url:
         given = {
             "HEADWATER_DATABASE_URL": database_url, "HEADWATER_BROKER_URL": servers.broker_url,
             "HEADWATER_S3_ENDPOINT": servers.s3.s3_endpoint, "HEADWATER_S3_ACCESS_KEY": servers.s3.s3_access_key,
-            "HEADWATER_S3_SECRET_KEY": servers.s3.s3_secret_key, "HEADWATER_S3_BUCKET": s3_bucket,
+            "HEADWATER_S3_SECRET_KEY": servers.s3.s3_secret_key, "HEADWATER_S3_BUCKET": bucket,
         }  # fmt: skip
         with local_stack_of(tmp_path / "data", given) as stack:
             for title in ("PostgreSQL", "broker", "object store"):
