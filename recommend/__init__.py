@@ -1,0 +1,1 @@
+"""The recommender: from what was watched to what is shown next."""
