@@ -5,7 +5,9 @@ own, with a wall-clock limit and an optional stall limit, handing over progress 
 seconds and peak memory of the run. Whatever ends the run (limit, cancellation, error here, the program's own exit), the whole
 group is killed; and when this process is killed, the kernel kills the program (`kit.launch`). Linux only.
 
-It gives a program nothing: no input, no environment but PATH and what the command names. It does not sandbox.
+It gives a program nothing: no input, no environment but PATH and what the command names, no descriptor but the three standard ones.
+A command with a `Confinement` (`kit.sandbox`), which every command about a stranger's file has, runs within it or not at all. Each
+limit that ends a run has a code of its own.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
+from kit import sandbox
 from kit.clock import Clock, SystemClock
-from kit.errors import StepFailed
+from kit.errors import StepFailed, Unavailable
+from kit.launch import NOT_STARTED, REFUSED
+from kit.sandbox import Confinement, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,9 @@ class Command:
 
     argv: tuple[str, ...]
     timeout_s: float
-    stall_s: float | None = None  # killed when no line arrives on stdout for this long
+    stall_s: float | None = None  # killed when stdout shows no sign of life for this long
+    life: tuple[str, ...] = ()  # how lines begin that are a sign of life when they say something new; by default every line is
+    confine: Confinement | None = None  # what it may touch; None for programs that see nothing of a stranger's
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)  # the whole environment: nothing is inherited but PATH
 
@@ -72,10 +79,26 @@ class ProcessFlooded(StepFailed):
     code = "output_limit"
 
 
+class ProcessOutOfCpu(StepFailed):
+    code = "cpu_limit"
+
+
+class ProcessOutOfMemory(StepFailed):
+    code = "out_of_memory"
+
+
+class SandboxTooWeak(Unavailable):
+    """This machine may not open a stranger's file; another one may."""
+
+    code = "sandbox_too_weak"
+
+
 class Runner(Protocol):
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None, cancel: threading.Event | None = None) -> Completed:
         """Run to the end. A non-zero exit is a result, not an error. Raises ProcessTimeout, ProcessStalled,
         ProcessCancelled (within a second of `cancel` being set), and StepFailed("tool_missing") when the program is not there.
+        Of a confined program also ProcessOutOfCpu and ProcessOutOfMemory, when that is why it failed, ProcessFlooded when it wrote too
+        large a file, SandboxTooWeak when the machine may not run it, and StepFailed("sandbox_failed").
 
         `on_line` gets every line of stdout, ended by newline or carriage return; lines beyond 64 KiB come in pieces. Without it
         stdout is collected, and more than the runner's limit raises ProcessFlooded.
@@ -83,7 +106,10 @@ class Runner(Protocol):
         ...
 
 
-_LAUNCH = Path(__file__).with_name("launch.py")
+_LAUNCH = "import sys; sys.path.append(sys.argv.pop(1)); import launch; launch.main()"  # at the end: it hides no library
+_OUR_FOLDER = str(Path(__file__).parent)
+_NOT_CONFINED = re.compile(rb"\S.* cannot be (confined|started): ")  # the words of kit.launch
+_NO_MEMORY = re.compile(rb"Cannot allocate memory|std::bad_alloc|MemoryError|Out of memory")  # strerror(ENOMEM), and of C++ and Python
 _STDERR_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10
 _TICK_S = 0.1  # how often limits and cancellation are looked at
@@ -92,16 +118,19 @@ _TICK_S = 0.1  # how often limits and cancellation are looked at
 class SubprocessRunner:
     """`Runner` with real processes. Holds no state, so threads may share it."""
 
-    def __init__(self, clock: Clock | None = None, *, stdout_limit_bytes: int = 256 << 20) -> None:
+    def __init__(self, clock: Clock | None = None, *, stdout_limit_bytes: int = 256 << 20, least_sandbox: Level = "none") -> None:
         self._clock = clock or SystemClock()
         self._stdout_limit_bytes = stdout_limit_bytes
+        self._least_sandbox = least_sandbox
 
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None, cancel: threading.Event | None = None) -> Completed:
         started_s = self._clock.monotonic_s()
+        if command.confine and (said := sandbox.refusal(sandbox.measure().level, self._least_sandbox)):
+            raise SandboxTooWeak(said)
         with _started(command) as process:
             watch = _Watch(command, process, self._clock, cancel)
             assert process.stdout is not None and process.stderr is not None
-            out = _Lines(on_line, watch.alive) if on_line else _Whole(self._stdout_limit_bytes, command.argv[0], watch.alive)
+            out = _Lines(on_line, watch.alive, command.life) if on_line else _Whole(self._stdout_limit_bytes, command.argv[0], watch.alive)
             errors = _Tail(_STDERR_BYTES)
             _pump({process.stdout: out, process.stderr: errors}, watch)
             out.finish()
@@ -111,9 +140,10 @@ class SubprocessRunner:
         # The kernel also counts the memory this process had when it forked, so a small figure says nothing about the program:
         # then what was seen of it while it ran is nearer to the truth.
         peak = theirs if theirs > ours else watch.peak_bytes
-        return Completed(
-            exit_code, out.collected(), errors.collected(), self._clock.monotonic_s() - started_s, usage.ru_utime + usage.ru_stime, peak
-        )
+        cpu_s = usage.ru_utime + usage.ru_stime
+        completed = Completed(exit_code, out.collected(), errors.collected(), self._clock.monotonic_s() - started_s, cpu_s, peak)
+        _raise_limit(command, completed)
+        return completed
 
 
 @contextlib.contextmanager
@@ -123,8 +153,10 @@ def _started(command: Command) -> Iterator[subprocess.Popen[bytes]]:
     program = shutil.which(command.argv[0], path=environment["PATH"])
     if program is None:
         raise StepFailed(f"The program {command.argv[0]} is not there or cannot be started.", code="tool_missing")
+    absolute = Path(program).absolute()
+    words = sandbox.words(command.confine, absolute, sandbox.measure()) if command.confine else []
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(Path(program).absolute()), *command.argv[1:]],
+        [sys.executable, "-I", "-S", "-c", _LAUNCH, _OUR_FOLDER, str(os.getpid()), *words, "--", str(absolute), *command.argv[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -142,6 +174,21 @@ def _started(command: Command) -> Iterator[subprocess.Popen[bytes]]:
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _raise_limit(command: Command, completed: Completed) -> None:
+    """Raises when a limit of its confinement is why the program failed."""
+    limits, name = command.confine, Path(command.argv[0]).name
+    if limits is None or completed.exit_code == 0:
+        return
+    if completed.exit_code in (REFUSED, NOT_STARTED) and _NOT_CONFINED.match(completed.stderr):
+        raise StepFailed(completed.stderr.decode(errors="replace").strip(), code="sandbox_failed")
+    if completed.exit_code == -signal.SIGXCPU or completed.cpu_s > limits.cpu_s - 0.05:
+        raise ProcessOutOfCpu(f"{name} was stopped after {limits.cpu_s} s of CPU time, the most it may take.")
+    if completed.exit_code == -signal.SIGXFSZ or b"File too large" in completed.stderr:
+        raise ProcessFlooded(f"{name} was stopped because it wrote a file of more than {limits.file_bytes} bytes.")
+    if _NO_MEMORY.search(completed.stderr):
+        raise ProcessOutOfMemory(f"{name} needed more than {limits.memory_bytes >> 20} MiB of memory, the most it may take.")
 
 
 def _kill_group(pid: int) -> None:
@@ -235,8 +282,9 @@ class _Whole:
 class _Lines:
     """Hands over line by line and keeps nothing."""
 
-    def __init__(self, on_line: Callable[[str], None], alive: Callable[[], None]) -> None:
+    def __init__(self, on_line: Callable[[str], None], alive: Callable[[], None], life: tuple[str, ...]) -> None:
         self._on_line, self._alive, self._rest = on_line, alive, b""
+        self._life: dict[str, str] = dict.fromkeys(life, "")
 
     def feed(self, data: bytes) -> None:
         *lines, self._rest = re.split(rb"[\r\n]+", self._rest + data)
@@ -254,8 +302,17 @@ class _Lines:
     def _hand_over(self, lines: list[bytes]) -> None:
         for line in lines:
             if line:
-                self._alive()
-                self._on_line(line.decode(errors="replace"))
+                text = line.decode(errors="replace")
+                if self._is_news(text):
+                    self._alive()
+                self._on_line(text)
+
+    def _is_news(self, text: str) -> bool:
+        for beginning, before in self._life.items():
+            if text.startswith(beginning):
+                self._life[beginning] = text
+                return text != before
+        return not self._life
 
 
 def _pump(sinks: Mapping[IO[bytes], _Sink], watch: _Watch) -> None:

