@@ -207,6 +207,7 @@ class _Uploads:
     async def collection(self, request: Request) -> Response:
         """`/v1/tus`, whatever the method."""
         try:
+            tus.check_said_once(request.headers.keys())
             method = tus.method(request.method, request.headers)
             if method == "OPTIONS":
                 return await self.tus_options()
@@ -226,6 +227,7 @@ class _Uploads:
             "PUT": self.put,
         }
         try:
+            tus.check_said_once(request.headers.keys())
             method = tus.method(request.method, request.headers)
             if method == "OPTIONS":
                 return await self.tus_options()

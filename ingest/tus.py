@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -22,6 +22,7 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,checksum,expiration"
 CONTENT_TYPE = "application/offset+octet-stream"
 ALGORITHMS = ("sha1", "sha256", "md5")
+_OWN_HEADERS = ("upload-", "tus-", "x-http-method-override", "content-type")
 METADATA_LIMIT = 8192  # characters of an Upload-Metadata header that are kept
 
 CORS_METHODS = "POST, HEAD, PATCH, PUT, DELETE, OPTIONS"
@@ -66,6 +67,15 @@ def check_version(headers: Mapping[str, str]) -> None:
     if given != VERSION:
         said = "does not say its version" if given is None else f"speaks tus {given}"
         raise WrongVersion(f"The request {said}, but this server speaks tus {VERSION}: send Tus-Resumable: {VERSION}.")
+
+
+def check_said_once(names: Iterable[str]) -> None:
+    """No header of the protocol may come twice: two programs could each believe another one of them. Raises BadRequest."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen and name.startswith(_OWN_HEADERS):
+            raise BadRequest(f"The header {name} comes twice.")
+        seen.add(name)
 
 
 def check_content_type(headers: Mapping[str, str]) -> None:

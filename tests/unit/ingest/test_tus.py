@@ -118,3 +118,10 @@ def test_every_header_of_a_reply_is_exposed_to_other_origins() -> None:
     exposed = {name.strip().lower() for name in tus.every_answer()["Access-Control-Expose-Headers"].split(",")}
     assert {name.lower() for name in tus.capabilities(1) if name.startswith("Tus-")} <= exposed
     assert {"location", "upload-offset", "upload-length", "upload-expires", "upload-metadata", "upload-defer-length"} <= exposed
+
+
+def test_a_header_of_the_protocol_comes_once() -> None:
+    tus.check_said_once(["accept", "accept", "upload-offset", "tus-resumable"])
+    for name in ("upload-offset", "upload-length", "tus-resumable", "content-type"):
+        with pytest.raises(BadRequest, match=name):
+            tus.check_said_once([name, "accept", name])
