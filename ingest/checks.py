@@ -24,6 +24,8 @@ from media.info import MediaInfo
 SMALLEST_SIDE_PX = 16
 MOST_ELONGATED = 16  # longer side by shorter side
 MOST_PICTURES = 6_000_000  # 13 hours at 120 per second
+MOST_PACKETS = 12_000_000  # 12 hours at 60 pictures per second, with four tracks of sound
+FASTEST = 240  # pictures per second, on average: what phones make for slow motion
 LONGEST_GAP_S = 600  # between two pictures: each second of it becomes pictures of ours
 MISSING_S = Fraction(1, 2)  # containers are wrong about their length by less than this …
 MISSING_SHARE = Fraction(2, 100)  # … or by less than this share of it
@@ -46,6 +48,8 @@ REASONS = {
     "too_many_pixels": "The picture has more pixels than this installation accepts (HEADWATER_MAX_PIXELS).",
     "unsupported_shape": "The picture is more than sixteen times as long as it is wide.",
     "too_many_pictures": "The video has more pictures than this installation accepts.",
+    "too_many_packets": "The file is cut into more pieces than this installation accepts.",
+    "too_fast": "The video has more pictures per second than any camera makes.",
     "broken_timestamps": "The times of the pictures make no sense: minutes pass between two of them.",
     "too_long": "The video is longer than this installation accepts (HEADWATER_MAX_DURATION_S).",
 }
@@ -137,10 +141,12 @@ def _too_many_pixels(limits: Limits, size: str = "") -> Rejected:
     return _no("too_many_pixels", f"The picture is too large{size}: at most {limits.pixels:,} pixels are accepted.")
 
 
-def check_count(pictures: int) -> Rejected | None:
-    """Asked while packets are being read."""
+def check_count(pictures: int, packets: int) -> Rejected | None:
+    """Asked while packets are being read. `packets`: of all tracks."""
     if pictures > MOST_PICTURES:
         return _no("too_many_pictures", f"The video has more than {MOST_PICTURES:,} pictures, which is more than are accepted.")
+    if packets > MOST_PACKETS:
+        return _no("too_many_packets", f"The file has more than {MOST_PACKETS:,} packets, which is more than are accepted.")
     return None
 
 
@@ -159,6 +165,9 @@ def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limi
         return _no("too_long", f"The video lasts {spoken(end - first)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
     if gap > LONGEST_GAP_S:
         return _no("broken_timestamps", f"Between two pictures of the video {spoken(gap)} pass, which no camera does.")
+    per_s = scan.spacing.pictures / max(Fraction(1), scan.spacing.last - scan.spacing.first)
+    if per_s > FASTEST * Fraction(101, 100):
+        return _no("too_fast", f"The video has {round(per_s):,} pictures per second; at most {FASTEST} are accepted.")
     return Accepted(media_info(found, scan, size_bytes))
 
 

@@ -23,6 +23,7 @@ from ingest.languages import bcp47
 from ingest.packets import Scan
 from kit.errors import Rejected
 from kit.process import Command
+from kit.sandbox import Confinement
 from media import accepted
 from media.info import AudioStream, Hdr, MediaInfo, VideoStream
 
@@ -32,6 +33,10 @@ READ_BYTES_PER_S = 5e6  # of a busy machine, in a video that has few bytes for e
 LONGEST_READ_S = 3600.0
 ANSWER_LIMIT_CHARS = 2_000_000
 MAX_STREAMS = 32
+STREAMS_CPU_S = 2
+PACKETS_CPU_S = 2  # and what the bytes take
+COUNTED_BYTES_PER_CPU_S = 2e6  # in a file that consists of the smallest packets there are
+MEMORY_BYTES = 448 * 1024 * 1024  # beside the program itself, which is some 40 MiB
 MAX_ALLOC_BYTES = 256 * 1024 * 1024  # for one block of ffprobe's memory
 TITLE_CHARS = 200
 
@@ -126,14 +131,21 @@ def _guarded(ffprobe: str, max_pixels: int) -> tuple[str, ...]:
 def streams_command(ffprobe: str, source: Path, max_pixels: int) -> Command:
     """Asks for the container and its streams, as JSON on stdout."""
     argv = (*_guarded(ffprobe, max_pixels), "-show_entries", _ENTRIES, "-of", "json=compact=1", f"file:{source}")
-    return Command(argv, timeout_s=STREAMS_LIMIT_S)
+    return Command(argv, timeout_s=STREAMS_LIMIT_S, confine=_confinement(source, STREAMS_CPU_S))
 
 
 def packets_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int) -> Command:
     """Asks for every packet, one line each: stream, pts, dts, duration, size, flags, kinds of side data."""
     entries = "packet=stream_index,pts,dts,duration,size,flags:packet_side_data=side_data_type"
     argv = (*_guarded(ffprobe, max_pixels), "-show_entries", entries, "-of", "csv=p=0", f"file:{source}")
-    return Command(argv, timeout_s=PACKETS_LIMIT_S + min(LONGEST_READ_S, size_bytes / READ_BYTES_PER_S))
+    reading_s = min(LONGEST_READ_S, size_bytes / READ_BYTES_PER_S)
+    counting_s = min(LONGEST_READ_S, size_bytes / COUNTED_BYTES_PER_CPU_S)
+    return Command(argv, timeout_s=PACKETS_LIMIT_S + reading_s, confine=_confinement(source, PACKETS_CPU_S + round(counting_s)))
+
+
+def _confinement(source: Path, cpu_s: int) -> Confinement:
+    """ffprobe may read the one file and write none."""
+    return Confinement(reads=(source,), memory_bytes=MEMORY_BYTES, cpu_s=cpu_s)
 
 
 def parse_streams(text: str) -> Found:

@@ -1,7 +1,7 @@
 """Find out what a source is. The only module of the probe that runs programs and reads files; decisions are in `ingest.checks`.
 
-Two runs of ffprobe at most: what the headers claim, then every packet. Both are held to the accepted formats, to local
-files, and to a time limit, so that no upload can make them open another file or keep them busy for ever.
+Two runs of ffprobe at most: what the headers claim, then every packet. Both are held to the accepted formats and run in the sandbox
+(`kit.sandbox`) with this one file, so that no upload can make them open another file, or keep them busy or growing for ever.
 
 The step "ingest.probe" does this to an asset's source object, and takes its SHA-256, which names the source in every plan.
 """
@@ -26,7 +26,7 @@ from ingest.received import PROBE
 from kit import scratch, tools
 from kit.errors import Rejected, StepFailed
 from kit.jobs import Job
-from kit.process import Command, Completed, ProcessCancelled, ProcessTimeout
+from kit.process import Command, Completed, ProcessCancelled, ProcessOutOfCpu, ProcessOutOfMemory, ProcessTimeout
 from kit.step import Beat, Step
 from kit.world import World
 from media.info import MediaInfo
@@ -107,7 +107,7 @@ class _Prober:
             scan.line(line)
             seen += 1
             if seen % REPORT_EVERY == 0:
-                _refuse(checks.check_count(scan.pictures))
+                _refuse(checks.check_count(scan.pictures, seen))
                 if progress is not None and claimed:
                     progress(min(1.0, float(scan.position / claimed)))
 
@@ -115,7 +115,7 @@ class _Prober:
         return scan.result()
 
     def _run(self, command: Command, on_line: Callable[[str], None]) -> Completed:
-        """Run ffprobe. Too slow or crashed is the file's doing; killed from outside is not."""
+        """Run ffprobe. Too slow, too hungry or crashed is the file's doing; killed from outside is not."""
         try:
             done = self._world.runner.run(command, on_line=on_line)
         except ProcessTimeout as slow:
@@ -123,6 +123,8 @@ class _Prober:
             raise Rejected(
                 f"The file could not be read within {seconds}: it is damaged or far too complicated.", code="unreadable"
             ) from slow
+        except (ProcessOutOfCpu, ProcessOutOfMemory) as hungry:
+            raise Rejected("Reading the file takes far more work than any good file does: it is damaged.", code="unreadable") from hungry
         if done.exit_code == -9:
             raise StepFailed("ffprobe was killed, most likely because the machine ran out of memory.", code="killed")
         if done.exit_code < 0:

@@ -213,7 +213,7 @@ def _explained(error: Exception, job: Job) -> HeadwaterError:
         return Unavailable("The database does not answer.", code="database_unavailable")
     _log.bug("broke", error, kind=job.kind, subject=job.subject, job=job.id)
     if isinstance(error, MemoryError):
-        return StepFailed("The worker had not enough memory for this step.", code="oom")
+        return StepFailed("The worker had not enough memory for this step.", code="out_of_memory")
     return StepFailed(f"The step {job.kind} broke in an unforeseen way ({type(error).__name__}).", code="internal")
 
 

@@ -136,7 +136,7 @@ def test_success_saves_the_result_and_makes_the_follower(bench: Bench) -> None:
         (StepFailed("FFmpeg ended with code 1.", code="ffmpeg_error"), State.QUEUED, 1, "ffmpeg_error"),
         (Unavailable("The store is away.", code="storage_unavailable"), State.QUEUED, 0, "storage_unavailable"),
         (OSError(errno.ENOSPC, "No space left on device"), State.QUEUED, 0, "disk_full"),
-        (MemoryError(), State.QUEUED, 1, "oom"),
+        (MemoryError(), State.QUEUED, 1, "out_of_memory"),
         (ZeroDivisionError("a bug"), State.QUEUED, 1, "internal"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,

@@ -69,7 +69,7 @@ def verdict(scan: Scan = SCAN, found: Found = FOUND, shape: Shape = WHOLE, size_
 def test_a_good_source_passes_every_check() -> None:
     assert check_size(1000, LIMITS) is None
     assert check_streams(FOUND, "", LIMITS) is None
-    assert check_count(250) is None
+    assert check_count(250, 500) is None
     good = verdict()
     assert isinstance(good, Accepted)
     assert good.info.video is not None
@@ -122,7 +122,8 @@ def test_tracks() -> None:
 
 
 def test_too_many_pictures() -> None:
-    assert reason(check_count(checks.MOST_PICTURES + 1)) == "too_many_pictures"
+    assert reason(check_count(checks.MOST_PICTURES + 1, checks.MOST_PICTURES + 1)) == "too_many_pictures"
+    assert reason(check_count(10, checks.MOST_PACKETS + 1)) == "too_many_packets"
 
 
 def test_encrypted() -> None:
@@ -235,3 +236,13 @@ def test_what_ffprobe_could_not_read_is_explained(shape: Shape, complaint: str, 
 )
 def test_durations_in_words(seconds: Fraction, words: str) -> None:
     assert spoken(seconds) == words
+
+
+def test_more_pictures_than_any_camera_makes() -> None:
+    assert SCAN.spacing is not None
+    many = replace(SCAN, spacing=replace(SCAN.spacing, pictures=100_000, last=SCAN.spacing.first + 4))
+    assert reason(verdict(many)) == "too_fast"
+    at_once = replace(SCAN, spacing=replace(SCAN.spacing, pictures=1000, last=SCAN.spacing.first))
+    assert reason(verdict(at_once)) == "too_fast"
+    slow_motion = replace(SCAN, spacing=replace(SCAN.spacing, pictures=960, last=SCAN.spacing.first + 4))
+    assert isinstance(verdict(slow_motion), Accepted)
