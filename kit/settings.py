@@ -41,6 +41,9 @@ class Settings:
     secret_key: str = _setting(doc="Signs upload addresses and browser sessions; at least 32 characters.", secret=True)
     public_url: str = _setting("http://127.0.0.1:8080", doc="Address of the edge as users see it.")
     scratch_dir: Path = _setting(Path("/tmp/headwater"), doc="Working space of API and workers; may be lost at any time.")  # noqa: S108
+    scratch_budget_bytes: int = _setting(
+        0, doc="Most bytes of sources that a machine keeps in its working space at a time; 0 means half of that disk."
+    )
     delivery: Literal["accel", "stream"] = _setting("accel", doc="accel: nginx sends the bytes; stream: the API does, without our edge.")
     studio: Literal["login", "open"] = _setting(
         "login", doc="login: the studio pages ask for an API key; open: they do not (loopback only)."
