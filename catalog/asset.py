@@ -24,7 +24,7 @@ PlaybackPolicy = Literal["public", "signed"]
 PLAYBACK_POLICIES: tuple[PlaybackPolicy, ...] = ("public", "signed")
 Profile = Literal["default", "mobile"]
 PROFILES: tuple[Profile, ...] = ("default", "mobile")
-Stage = Literal["playable", "ready"]
+Stage = Literal["planned", "ready"]
 
 
 class AssetStatus(StrEnum):
@@ -39,7 +39,7 @@ class AssetStatus(StrEnum):
 class AssetEvent(StrEnum):
     RECEIVING = "receiving"  # bytes of the source begin to arrive
     RECEIVED = "received"  # the whole source is in the store
-    PLAYABLE = "playable"  # a presentation that can be watched was published
+    PLAYABLE = "playable"  # its opening can be watched
     COMPLETED = "completed"  # the presentation with every rendition was published
     FAILED = "failed"  # a step gave up, or the source was refused
     DELETE = "delete"  # the owner deleted it

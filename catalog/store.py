@@ -94,6 +94,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
 ]  # fmt: skip
 
 PURGE = "catalog.purge"
+GIVEN_UP = (AssetStatus.ERRORED, AssetStatus.DELETED)  # nothing more will be made for these
 SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before a deletion can store anything
 _NOW = func.clock_timestamp()
 
@@ -269,6 +270,8 @@ def advance(conn: Connection, asset_id: str, event: AssetEvent, **facts: Any) ->
         values["ready_at"] = _NOW
     if status is AssetStatus.DELETED:
         values |= {"deleted_at": _NOW, "playable": False}
+    if status in GIVEN_UP:  # whoever waits for a segment of it is told at commit
+        conn.execute(select(func.pg_notify(SEGMENTS_CHANNEL, asset_id)))
     return _write(conn, asset_id, values)
 
 
@@ -302,13 +305,14 @@ def playbacks_of(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tuple[
 
 
 def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
-    """Viewers get `new` from now on. A "playable" presentation never replaces the "ready" one of the same plan.
+    """Viewers get `new` from now on. A "planned" presentation never replaces the "ready" one of the same plan.
 
     Raises NotFound and WrongStatus. A deleted asset publishes nothing.
     """
-    event = AssetEvent.COMPLETED if new.stage == "ready" else AssetEvent.PLAYABLE
     asset = lock_asset(conn, asset_id)
-    if next_status(asset.status, event) is AssetStatus.DELETED:
+    if new.stage == "ready":
+        next_status(asset.status, AssetEvent.COMPLETED)  # refused before anything is written
+    if asset.status is AssetStatus.DELETED:
         return asset
     values = {
         "plan_digest": new.plan_digest,
@@ -320,7 +324,7 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
     outranked = (presentations.c.plan_digest == new.plan_digest) & (presentations.c.stage == "ready") & (literal(new.stage) != "ready")
     statement = upsert(presentations).values(asset_id=asset_id, **values)
     conn.execute(statement.on_conflict_do_update(index_elements=["asset_id"], set_=values, where=~outranked))
-    return advance(conn, asset_id, event)
+    return advance(conn, asset_id, AssetEvent.COMPLETED) if new.stage == "ready" else _write(conn, asset_id, {})
 
 
 def current_presentation(conn: Connection, asset_id: str) -> PublishedPresentation | None:
@@ -351,8 +355,9 @@ def resolve_playback(conn: Connection, playback_id: str) -> PlaybackTarget:
     playback, asset = _playback(conn, playback_id)
     if playback.policy == "signed":
         raise Forbidden("This video needs a signed address.", code="signature_required")
-    presentation = current_presentation(conn, asset.id) if asset.playable else None
-    if presentation is None:
+    presentation = current_presentation(conn, asset.id)
+    # What was planned and given up will never be whole; what was published whole stays.
+    if presentation is None or (asset.status in GIVEN_UP and presentation.stage != "ready"):
         raise NotFound("This video cannot be watched yet.", code="not_playable")
     return PlaybackTarget(playback.id, asset, presentation.plan_digest, presentation)
 

@@ -71,6 +71,17 @@ class SegmentGrid:
         last = self.frames if index == count - 1 else (index + 1) * self.segment_frames
         return index * self.segment_frames, last
 
+    @property
+    def gop_count(self) -> int:
+        """Groups of pictures of the whole title, numbered from 0; the last may be short."""
+        return -(-self.frames // self.gop_frames)
+
+    def gop_bounds(self, gop: int) -> tuple[int, int]:
+        """First frame of group `gop`, and one past its last."""
+        if not 0 <= gop < self.gop_count:
+            raise IndexError(f"group {gop} of {self.gop_count}")
+        return gop * self.gop_frames, min((gop + 1) * self.gop_frames, self.frames)
+
     def segment_duration(self, index: int) -> Fraction:
         first, end = self.segment_bounds(index)
         return (end - first) / self.frame_rate
@@ -98,3 +109,10 @@ class SegmentGrid:
             audio = Fraction((end - first) * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
             longest = max(longest, self.segment_duration(index), audio)
         return max(1, int(longest + Fraction(1, 2)))
+
+
+def place_of_gop(gop: int, segment_count: int) -> tuple[int, int]:
+    """The segment that holds group `gop` of a title of so many segments, and its number among the groups of that segment. The last
+    segment holds a fourth one where a short tail has joined it."""
+    segment = min(gop // GOPS_PER_SEGMENT, segment_count - 1)
+    return segment, gop - segment * GOPS_PER_SEGMENT

@@ -65,3 +65,8 @@ def iframe_playlist(asset: AssetId, plan: PlanDigest, rendition: str) -> str:
 
 def poster(asset: AssetId, plan: PlanDigest) -> str:
     return f"{plan_prefix(asset, plan)}poster.jpg"
+
+
+def iframe_name(gop: int) -> str:
+    """The I-frame of one group of pictures, relative to its rendition. No object has this name: it is a part of a segment."""
+    return f"i/{gop:05d}.m4s"

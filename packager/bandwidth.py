@@ -1,10 +1,14 @@
-"""BANDWIDTH and AVERAGE-BANDWIDTH, from the bytes that were stored.
+"""BANDWIDTH and AVERAGE-BANDWIDTH: expected from the plan at first, and measured from the bytes that were stored in the end.
 
 The rate of one playlist is measured as RFC 8216 section 4.1 defines it (`catalog.bitrate`). A variant is a combination of
 playlists, so its BANDWIDTH is the sum of their peaks and its AVERAGE-BANDWIDTH the sum of their averages (section 4.3.4.2;
 Apple's authoring rule 9.13 asks for the dearest audio of the group; here a group has one member).
 
-An I-frame playlist is measured over what its byte ranges fetch: one `moof` and one sample for each group of pictures.
+An I-frame playlist is measured over what its entries fetch: one `moof` and one sample for each group of pictures.
+
+What is expected: the peak is the most that the encoder's buffer lets a segment have (a segment starts with its buffer 90 % full), so a
+player that trusts it never chooses too much. Averages are shares of the cap that ordinary films reach at our quality; they decide
+nothing but the choice of the first variant.
 """
 
 from __future__ import annotations
@@ -12,13 +16,29 @@ from __future__ import annotations
 from fractions import Fraction
 
 from catalog.bitrate import Rates, measure
+from media.grid import GOP_S, GOPS_PER_SEGMENT
+from media.rendition import VideoRendition
 from packager.presentation import AudioTrack, Track, VideoTrack
 
 SILENT = Rates(0, 0)
+_AVERAGE_SHARE = Fraction(3, 5)  # of the cap, for all pictures
+_IFRAME_SHARE = Fraction(1, 4)  # of the bits of a group of pictures, for the first of them
+_AUDIO_PEAK_SHARE = Fraction(5, 4)  # of the nominal rate
+_BUFFER_SHARE = Fraction(9, 10)
+
+
+def expected_video(spec: VideoRendition) -> Rates:
+    """What a rung will probably need, from its plan alone."""
+    burst_bps = _BUFFER_SHARE * spec.bufsize_bits / (GOP_S * GOPS_PER_SEGMENT)
+    return Rates(int(spec.maxrate_bps * _AVERAGE_SHARE), int(spec.maxrate_bps + burst_bps))
 
 
 def track_rates(track: Track, target_s: int) -> Rates:
     """Peak and average of one media playlist, in bits per second, rounded up."""
+    if not track.segments:
+        if isinstance(track, VideoTrack):
+            return expected_video(track.spec)
+        return Rates(track.spec.bitrate_bps, int(track.spec.bitrate_bps * _AUDIO_PEAK_SHARE))
     sizes = [segment.size_bytes for segment in track.segments]
     return measure(sizes, [Fraction(segment.duration_ticks, track.timescale) for segment in track.segments], target_s)
 
@@ -32,6 +52,9 @@ def variant_rates(video: VideoTrack, audio: AudioTrack | None, target_s: int) ->
 
 def iframe_rates(video: VideoTrack, target_s: int) -> Rates:
     """Peak and average of the I-frame playlist of a rung."""
+    if not video.segments:
+        expected = expected_video(video.spec)
+        return Rates(int(expected.bitrate_bps * _IFRAME_SHARE), int(expected.peak_bps * _IFRAME_SHARE))
     frames = [fragment for segment in video.segments for fragment in segment.fragments]
     durations = [Fraction(frame.duration_ticks, video.timescale) for frame in frames]
     return measure([frame.keyframe_size for frame in frames], durations, target_s)

@@ -1,11 +1,13 @@
 """HLS playlists as text: RFC 8216 with the clarifications of draft-pantos-hls-rfc8216bis, and Apple's authoring rules.
 
-Media and I-frame playlists follow from the plan and the measured segments alone, so they never change once a rendition is
-whole and can be cached forever under the plan's digest. The multivariant playlist names the renditions that are whole now,
-and is the one thing that changes. Every address is relative, so a path prefix (a signed token, another host) carries over.
+Media and I-frame playlists follow from the plan alone: they are complete before anything is encoded, never change, and can be
+cached forever under the plan's digest. In the multivariant playlist only bit rates change, from expected to measured ones, once.
+Every address is relative, so a path prefix (a signed token, another host) carries over.
 
 Layout below a presentation: `main.m3u8`, and for each rendition `{plan}/{rendition}/` with `index.m3u8`, `iframes.m3u8`
-(video only), `init.mp4` and `00000.m4s`, `00001.m4s` …
+(video only), `init.mp4`, `00000.m4s`, `00001.m4s` …, and (video only) `i/00000.m4s` …, one for each group of pictures. The last
+have no object of their own: the origin answers with a part of a segment. Byte ranges, the usual way to write an I-frame playlist,
+cannot be known before the segment is encoded.
 
 Durations are written in microseconds, each as the difference of the rounded ends of its segment: any contiguous run of them
 is within a microsecond of the truth however long the title is (Apple rule 8.1 asks for one frame).
@@ -18,8 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
+from media import keys
 from media.ids import PlanDigest
-from packager.bandwidth import iframe_rates, variant_rates
+from packager.bandwidth import expected_video, iframe_rates, variant_rates
 from packager.presentation import AudioTrack, Presentation, Track, VideoTrack
 
 FIRST_VARIANT_BPS = 2_000_000  # Apple's default variant: what a player starts with before it has measured anything
@@ -27,15 +30,18 @@ AUDIO_GROUP = "audio"
 
 # Protocol versions, RFC 8216 section 7: the lowest that holds the tags used.
 _MAP_VERSION = 6  # EXT-X-MAP in a playlist of whole segments; fractional EXTINF needs only 3
-_IFRAMES_VERSION = 5  # EXT-X-MAP in a playlist of I-frames; EXT-X-BYTERANGE and EXT-X-I-FRAMES-ONLY need only 4
+_IFRAMES_VERSION = 5  # EXT-X-MAP in a playlist of I-frames; EXT-X-I-FRAMES-ONLY needs only 4
 _MULTIVARIANT_VERSION = 4  # asks for nothing itself; section 7 suggests 4 so that clients without EXT-X-MEDIA stay away
 
 
 def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
-    """The multivariant playlist, as found at `main.m3u8`. `presentation` must have a video rendition."""
+    """The multivariant playlist, as found at `main.m3u8`. `presentation` must have a video rendition.
+
+    Which variant comes first is decided by the plan, so measuring changes nothing but numbers.
+    """
     target_s, audio = presentation.target_duration_s, presentation.audio
     rated = [(video, variant_rates(video, audio, target_s)) for video in presentation.video]
-    first = min(rated, key=lambda item: abs(item[1].bitrate_bps - FIRST_VARIANT_BPS))
+    first = min(rated, key=lambda item: abs(expected_video(item[0].spec).bitrate_bps - FIRST_VARIANT_BPS))
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_MULTIVARIANT_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if audio is not None:
         lines.append(_audio_media(audio, plan))
@@ -58,23 +64,20 @@ def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
 def render_media(track: Track, target_s: int) -> str:
     """The media playlist of one rendition, as found at `{plan}/{rendition}/index.m3u8`."""
     lines = [*_media_head(_MAP_VERSION, target_s), "#EXT-X-INDEPENDENT-SEGMENTS", '#EXT-X-MAP:URI="init.mp4"']
-    durations = _extinf((segment.duration_ticks for segment in track.segments), track.timescale)
-    for segment, seconds in zip(track.segments, durations, strict=True):
-        lines += [f"#EXTINF:{seconds},", f"{segment.index:05d}.m4s"]
+    for index, seconds in enumerate(_extinf((end - start for start, end in track.spans), track.timescale)):
+        lines += [f"#EXTINF:{seconds},", f"{index:05d}.m4s"]
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 
 def render_iframes(track: VideoTrack, target_s: int) -> str:
     """The I-frame playlist of one rung, as found at `{plan}/{rendition}/iframes.m3u8`.
 
-    Each entry is the byte range of one `moof` with the first sample after it (Apple rule 6.10) and lasts until the next one
-    (RFC 8216 section 4.3.3.6).
+    Each entry is one `moof` with the first sample after it (Apple rule 6.10) and lasts until the next one (RFC 8216 section
+    4.3.3.6).
     """
-    frames = [(segment.index, fragment) for segment in track.segments for fragment in segment.fragments]
     lines = [*_media_head(_IFRAMES_VERSION, target_s), "#EXT-X-I-FRAMES-ONLY", '#EXT-X-MAP:URI="init.mp4"']
-    durations = _extinf((fragment.duration_ticks for _, fragment in frames), track.timescale)
-    for (index, fragment), seconds in zip(frames, durations, strict=True):
-        lines += [f"#EXTINF:{seconds},", f"#EXT-X-BYTERANGE:{fragment.keyframe_size}@{fragment.offset}", f"{index:05d}.m4s"]
+    for gop, seconds in enumerate(_extinf(track.gop_ticks, track.timescale)):
+        lines += [f"#EXTINF:{seconds},", keys.iframe_name(gop)]
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 

@@ -1,8 +1,9 @@
-"""The value between encoded chunks and playlists: which renditions of a title are whole, and what their segments measured.
+"""The value between an encode plan and playlists: the renditions of a title, how long each piece of them lasts, and, once they have
+been made, what their segments measured.
 
-`build` takes an encode plan and the segment tables that were read from the boxes of the stored segments, and keeps the
-renditions that are complete. It is also the last place where a wrong table could be noticed before viewers see it, so it
-compares every segment with the grid of the plan: number, decode time and duration.
+`planned` knows only the plan. `build` adds the segment tables that were read from the boxes of the stored segments. It is also the
+last place where a wrong table could be noticed before viewers see it, so it compares every segment with the plan: number, decode
+time, duration, and the groups of pictures in it. The durations of both are the plan's, so both give the same media playlists.
 
 Pure: no storage, no database, no text formats (those are `packager.hls`).
 """
@@ -10,7 +11,7 @@ Pure: no storage, no database, no text formats (those are `packager.hls`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from kit.errors import StepFailed
@@ -18,6 +19,8 @@ from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.plan import EncodePlan
 from media.rendition import AudioRendition, VideoRendition
 from media.segments import MeasuredSegment
+
+Span = tuple[int, int]  # ticks: start, end
 
 
 class WrongSegments(StepFailed):
@@ -28,20 +31,23 @@ class WrongSegments(StepFailed):
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """A rung of the ladder with all of its segments; `timescale` ticks are one second."""
+    """A rung of the ladder; `timescale` ticks are one second. `segments` is empty until they have been measured."""
 
     spec: VideoRendition
     timescale: int
-    segments: tuple[MeasuredSegment, ...]
+    spans: tuple[Span, ...]  # of its segments
+    gop_ticks: tuple[int, ...]  # durations of all groups of pictures
+    segments: tuple[MeasuredSegment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The audio rendition with all of its segments."""
+    """The audio rendition, in the same way."""
 
     spec: AudioRendition
     timescale: int
-    segments: tuple[MeasuredSegment, ...]
+    spans: tuple[Span, ...]
+    segments: tuple[MeasuredSegment, ...] = ()
 
 
 Track = VideoTrack | AudioTrack
@@ -49,7 +55,7 @@ Track = VideoTrack | AudioTrack
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """What a viewer can be offered: complete renditions only, over one timeline and with one target duration."""
+    """What a viewer is offered: every rendition of the plan, over one timeline and with one target duration."""
 
     target_duration_s: int
     duration: Fraction  # seconds
@@ -61,49 +67,50 @@ class Presentation:
         return self.video if self.audio is None else (*self.video, self.audio)
 
 
-def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]]) -> Presentation:
-    """The renditions of `plan` whose table in `tables` is complete. Raises WrongSegments when a table contradicts the plan."""
-    video = tuple(
-        VideoTrack(rung, plan.grid.timescale, _checked(rung.name, tables[rung.name], _video_spans(plan)))
-        for rung in plan.video
-        if _is_whole(plan, tables, rung.name)
-    )
+def planned(plan: EncodePlan) -> Presentation:
+    """The presentation as it will be."""
+    grid = plan.grid
+    indexes = range(grid.segment_count)
+    spans = tuple(_scaled(grid.segment_bounds(index), grid.frame_ticks) for index in indexes)
+    bounds = (grid.gop_bounds(gop) for gop in range(grid.gop_count))
+    gop_ticks = tuple((end - first) * grid.frame_ticks for first, end in bounds)
+    video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video)
     audio = None
-    if plan.audio is not None and _is_whole(plan, tables, plan.audio.name):
-        name = plan.audio.name
-        audio = AudioTrack(plan.audio, AUDIO_RATE_HZ, _checked(name, tables[name], _audio_spans(plan)))
-    return Presentation(plan.grid.target_duration_s, plan.grid.duration, video, audio)
+    if plan.audio is not None:
+        heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
+        audio = AudioTrack(plan.audio, AUDIO_RATE_HZ, heard)
+    return Presentation(grid.target_duration_s, grid.duration, video, audio)
 
 
-def missing(plan: EncodePlan, presentation: Presentation, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Those of the renditions named `wanted`, and of the audio, that the plan has and the presentation has not."""
-    there = {track.spec.name for track in presentation.tracks}
-    needed = (*wanted, plan.audio.name) if plan.audio is not None else tuple(wanted)
-    return tuple(name for name in needed if name not in there)
+def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]]) -> Presentation:
+    """The same with what was measured. Raises WrongSegments when a table contradicts the plan, or is not complete."""
+    made = planned(plan)
+    video = tuple(replace(track, segments=_checked(track, tables[track.spec.name])) for track in made.video)
+    audio = made.audio and replace(made.audio, segments=_checked(made.audio, tables[made.audio.spec.name]))
+    for track in video:
+        found = tuple(part.duration_ticks for segment in track.segments for part in segment.fragments)
+        if found != track.gop_ticks:
+            raise WrongSegments(f"The groups of pictures of {track.spec.name} are not those of the plan.")
+    return replace(made, video=video, audio=audio)
 
 
-def _is_whole(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]], name: str) -> bool:
-    return len(tables.get(name, ())) >= plan.grid.segment_count
+def missing(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]]) -> tuple[str, ...]:
+    """The renditions of the plan of which not every segment has been measured."""
+    return tuple(track.spec.name for track in planned(plan).tracks if len(tables.get(track.spec.name, ())) < len(track.spans))
 
 
-def _video_spans(plan: EncodePlan) -> list[tuple[int, int]]:
-    bounds = (plan.grid.segment_bounds(index) for index in range(plan.grid.segment_count))
-    return [(first * plan.grid.frame_ticks, end * plan.grid.frame_ticks) for first, end in bounds]
+def _scaled(bounds: tuple[int, int], ticks: int) -> Span:
+    return bounds[0] * ticks, bounds[1] * ticks
 
 
-def _audio_spans(plan: EncodePlan) -> list[tuple[int, int]]:
-    bounds = (plan.grid.audio_bounds(index) for index in range(plan.grid.segment_count))
-    return [(first * AAC_FRAME_SAMPLES, end * AAC_FRAME_SAMPLES) for first, end in bounds]
-
-
-def _checked(name: str, table: Sequence[MeasuredSegment], spans: Sequence[tuple[int, int]]) -> tuple[MeasuredSegment, ...]:
-    ordered = tuple(sorted(table, key=lambda segment: segment.index))
-    if [segment.index for segment in ordered] != list(range(len(spans))):
-        raise WrongSegments(f"The segments of {name} are not numbered 0 to {len(spans) - 1}.")
-    for segment, (start, end) in zip(ordered, spans, strict=True):
+def _checked(track: Track, table: Sequence[MeasuredSegment]) -> tuple[MeasuredSegment, ...]:
+    name, ordered = track.spec.name, tuple(sorted(table, key=lambda segment: segment.index))
+    if [segment.index for segment in ordered] != list(range(len(track.spans))):
+        raise WrongSegments(f"The segments of {name} are not numbered 0 to {len(track.spans) - 1}.")
+    for segment, span in zip(ordered, track.spans, strict=True):
         measured = (segment.decode_time_ticks, segment.decode_time_ticks + segment.duration_ticks)
-        if measured != (start, end):
-            raise WrongSegments(f"Segment {segment.index} of {name} covers ticks {measured}, but the plan says {(start, end)}.")
+        if measured != span:
+            raise WrongSegments(f"Segment {segment.index} of {name} covers ticks {measured}, but the plan says {span}.")
         if sum(part.duration_ticks for part in segment.fragments) != segment.duration_ticks:
             raise WrongSegments(f"The fragments of segment {segment.index} of {name} do not add up to its duration.")
     return ordered

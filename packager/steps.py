@@ -1,17 +1,18 @@
 """The step that makes a title watchable: "packager.publish".
 
-It runs twice for most titles: at stage "playable", when the first group of renditions and the audio are whole, and at stage
-"ready", when all of them are. It reads the plan and the measured segments, makes sure that every object it is about to name
-lies in the store at its recorded size, stores the media playlists beside the segments, and hands over one row. Saving that
-row is the publication: a viewer sees the presentation before it or the one after it, never half of one.
+It runs twice. At stage "planned", right after the plan, it writes every media and I-frame playlist, complete, and hands over a row
+whose multivariant playlist says expected bit rates: from then on a viewer may ask for anything, and the origin waits for what is
+not made yet. At stage "ready", when everything is, it makes sure that every object of every rendition lies in the store at its
+recorded size, and hands over the row with the measured rates. Saving the row is the publication: a viewer sees the presentation
+before it or the one after it, never half of one.
 
-Playlists of a rendition follow from its segments alone, so storing them again writes the same bytes.
+Media and I-frame playlists follow from the plan, so they are written once; "ready" only replaces what was lost.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection
@@ -27,20 +28,15 @@ from media.ids import AssetId
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from packager import hls
-from packager.presentation import Presentation, VideoTrack, build, missing
+from packager.presentation import Presentation, VideoTrack, build, missing, planned
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
 
 class NotWhole(StepFailed):
-    """A rendition that this stage needs is not complete, in the database or in the store."""
+    """A rendition is not complete, in the database or in the store."""
 
     code = "rendition_incomplete"
-
-
-def wanted_renditions(plan: EncodePlan, stage: Stage) -> tuple[str, ...]:
-    """The rungs without which this stage may not be published."""
-    return plan.groups[0] if stage == "playable" else tuple(rung.name for rung in plan.video)
 
 
 def expected_objects(
@@ -61,45 +57,38 @@ def playlists(asset: AssetId, plan: EncodePlan, presentation: Presentation) -> d
     return texts
 
 
-def _read(world: World, asset: AssetId) -> tuple[EncodePlan, dict[str, tuple[MeasuredSegment, ...]], dict[str, InitSegment]]:
-    with world.db.connect() as conn:
-        plan = store.load_plan(conn, asset)
-        names = [rung.name for rung in plan.video] + ([] if plan.audio is None else [plan.audio.name])
-        tables = {name: store.load_segments(conn, asset, plan.digest, name) for name in names}
-        return plan, tables, {name: store.load_init(conn, asset, plan.digest, name) for name in names}
-
-
-def stored_renditions(expected: Mapping[str, Mapping[str, int]], stored: Mapping[str, int], needed: Collection[str]) -> set[str]:
-    """The renditions whose `expected` objects are all in the store. Raises NotWhole when a needed one is not among them.
-
-    A complete segment table is not enough: measurements belong to the plan, and may have been made for another asset with the
-    same source, while this asset's objects are still to come.
-    """
-    there = set()
+def require_stored(expected: Mapping[str, Mapping[str, int]], stored: Mapping[str, int]) -> None:
+    """Raises NotWhole when an object that a rendition is `expected` to have is not in the store at its size."""
     for name, objects in expected.items():
         wrong = [key for key, size_bytes in objects.items() if stored.get(key) != size_bytes]
-        if not wrong:
-            there.add(name)
-        elif name in needed:
+        if wrong:
             raise NotWhole(f"{len(wrong)} objects of {name} are missing or have another size than was measured, the first is {wrong[0]}.")
-    return there
+
+
+def _measured(world: World, asset: AssetId, plan: EncodePlan, stored: Mapping[str, int]) -> Presentation:
+    """Raises NotWhole and WrongSegments."""
+    names = [track.spec.name for track in planned(plan).tracks]
+    with world.db.connect() as conn:
+        tables = {name: store.load_segments(conn, asset, plan.digest, name) for name in names}
+        inits = {name: store.load_init(conn, asset, plan.digest, name) for name in names}
+    if lacking := missing(plan, tables):
+        raise NotWhole(f"Not every segment of {', '.join(lacking)} has been measured yet.")
+    require_stored({name: expected_objects(asset, plan, name, inits[name], tables[name]) for name in names}, stored)
+    return build(plan, tables)
 
 
 def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
     """Store the playlists and return the row. Raises NotWhole and WrongSegments."""
     asset, stage = AssetId(job.asset_id), cast(Stage, job.subject.rpartition("/")[2])
-    plan, tables, inits = _read(world, asset)
-    wanted = wanted_renditions(plan, stage)
-    needed = {*wanted, *([] if plan.audio is None else [plan.audio.name])}
+    with world.db.connect() as conn:
+        plan = store.load_plan(conn, asset)
     stored = {found.key: found.size_bytes for found in world.storage.list(keys.plan_prefix(asset, plan.digest))}
-    expected = {name: expected_objects(asset, plan, name, inits[name], table) for name, table in tables.items()}
-    there = stored_renditions(expected, stored, needed)
-    presentation = build(plan, {name: tables[name] for name in there})
-    if lacking := missing(plan, presentation, wanted):
-        raise NotWhole(f"Not every segment of {', '.join(lacking)} has been measured yet.")
+    presentation = planned(plan) if stage == "planned" else _measured(world, asset, plan, stored)
     beat.progress(0.5)
     for key, text in playlists(asset, plan, presentation).items():
-        world.storage.put(key, text.encode(), content_type=PLAYLIST_TYPE)
+        body = text.encode()
+        if stored.get(key) != len(body):
+            world.storage.put(key, body, content_type=PLAYLIST_TYPE)
     poster = keys.poster(asset, plan.digest)
     row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest)}
     if poster in stored:

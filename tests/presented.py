@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,7 @@ from ingest.received import received
 from kit.step import run_step
 from kit.world import World
 from media import keys
+from media.ids import AssetId
 from media.plan import EncodePlan
 from worker.flow import VideoFlow
 
@@ -33,17 +35,37 @@ STEPS = {step.kind: step for room in (catalog.steps, ingest.steps, transcode.ste
 _TARGET_SHARE = (Fraction(1, 2), Fraction(3, 2))  # RFC 8216 4.3.4.2: runs of segments that count for the peak bit rate
 
 
-def present(world: World, clip: Path) -> Asset:
-    """Upload `clip` and run every step until nothing is left to do. The asset is ready or errored then."""
+def present(world: World, clip: Path, on_planned: Callable[[AssetId], None] | None = None) -> Asset:
+    """Upload `clip` and run every step until nothing is left to do. The asset is ready or errored then.
+
+    `on_planned` is called once, when the playlists have been published and nothing else has been done.
+    """
     with world.db.begin() as conn:
         asset = catalog.store.create_asset(conn, NewAsset(title=clip.stem))
     world.storage.put(keys.source(asset.id), clip)
     with world.db.begin() as conn:
         received(conn, asset.id, keys.source(asset.id), clip.stat().st_size)
     while run_step(world, STEPS, VideoFlow(), "test"):
-        pass
+        if on_planned is not None and _published(world, asset.id):
+            on_planned(asset.id)
+            on_planned = None
     with world.db.connect() as conn:
         return catalog.store.get_asset(conn, asset.id)
+
+
+def _published(world: World, asset: AssetId) -> bool:
+    with world.db.connect() as conn:
+        return catalog.store.current_presentation(conn, asset) is not None
+
+
+def texts_of(world: World, asset: AssetId) -> dict[str, str]:
+    """Every playlist that a player could fetch now, by its address relative to the multivariant playlist, which is the first."""
+    with world.db.connect() as conn:
+        published = catalog.store.current_presentation(conn, asset)
+    assert published is not None
+    main = str(published.multivariant["playlist"])
+    uris = [line for line in main.splitlines() if line and not line.startswith("#")] + re.findall(r'URI="([^"]+)"', main)
+    return {"main.m3u8": main, **{uri: world.storage.get(f"{keys.asset_prefix(asset)}{uri}").decode() for uri in uris}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +101,7 @@ class Presented:
     asset: Asset
     plan: EncodePlan
     multivariant: str
-    playlists: tuple[str, ...]  # every text a player could fetch
+    playlists: dict[str, str]  # every text a player could fetch, by address
     tracks: dict[str, Track]
 
     @property
@@ -95,18 +117,14 @@ def read_back(world: World, asset: Asset, folder: Path) -> Presented:
     """What was published for `asset`."""
     with world.db.connect() as conn:
         plan = catalog.store.load_plan(conn, asset.id)
-        published = catalog.store.current_presentation(conn, asset.id)
-    assert published is not None
-    multivariant = str(published.multivariant["playlist"])
     prefix = keys.plan_prefix(asset.id, plan.digest)
-    uris = [line for line in multivariant.splitlines() if line and not line.startswith("#")] + re.findall(r'URI="([^"]+)"', multivariant)
-    texts = {uri: world.storage.get(prefix + uri.removeprefix(f"{plan.digest}/")).decode() for uri in uris}
+    texts = texts_of(world, asset.id)
     tracks = {}
     for uri, text in texts.items():
-        if "EXT-X-I-FRAMES-ONLY" not in text:
+        if uri.endswith("/index.m3u8"):
             track = _track(world, prefix, uri.split("/")[-2], text, folder)
             tracks[track.name] = track
-    return Presented(asset, plan, multivariant, (multivariant, *texts.values()), tracks)
+    return Presented(asset, plan, texts["main.m3u8"], texts, tracks)
 
 
 def _track(world: World, prefix: str, name: str, text: str, folder: Path) -> Track:

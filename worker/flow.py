@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog.asset import Stage
+from catalog.asset import AssetEvent, Stage
 from kit import job_store
 from kit.errors import HeadwaterError, NotFound
 from kit.jobs import Job, NewJob
@@ -104,16 +104,19 @@ def _after_probe(_conn: Connection, job: Job) -> Sequence[NewJob]:
 
 
 def _after_plan(conn: Connection, job: Job) -> Sequence[NewJob]:
-    return encode_jobs(job.asset_id, catalog.store.load_plan(conn, AssetId(job.asset_id)))
+    plan = catalog.store.load_plan(conn, AssetId(job.asset_id))
+    return [publish_job(job.asset_id, plan.digest, "planned"), *encode_jobs(job.asset_id, plan)]
 
 
 def _after_encoding(conn: Connection, job: Job) -> Sequence[NewJob]:
-    """The stage that this job was the last one for. A title that is ready at once is not published as playable before."""
+    """Publishing, after the last of them. A title is playable when its first group and its sound are whole."""
     if job_store.unfinished(conn, job.asset_id, [ENCODE, AUDIO, POSTER]) == 0:
         return [publish_job(job.asset_id, plan_of(job), "ready")]
     needed = job.kind == AUDIO or (job.kind == ENCODE and job.args["group"] == 0)
     waiting = job_store.unfinished(conn, job.asset_id, [AUDIO]) + job_store.unfinished(conn, job.asset_id, [ENCODE], {"group": 0})
-    return [publish_job(job.asset_id, plan_of(job), "playable")] if needed and waiting == 0 else []
+    if needed and waiting == 0:
+        catalog.store.advance(conn, job.asset_id, AssetEvent.PLAYABLE)
+    return []
 
 
 FOLLOWS: Mapping[str, Callable[[Connection, Job], Sequence[NewJob]]] = {

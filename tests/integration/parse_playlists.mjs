@@ -11,7 +11,7 @@ for (const [name, playlist] of Object.entries(JSON.parse(await text(process.stdi
     const found = HLS.parse(playlist);
     said[name] = found.isMasterPlaylist
       ? { variants: found.variants.map((each) => ({ iframe: each.isIFrameOnly, bandwidth: each.bandwidth, average: each.averageBandwidth, codecs: each.codecs, size: each.resolution, rate: each.frameRate, audio: each.audio.map((one) => one.uri), uri: each.uri })) }
-      : { target: found.targetDuration, iframes: found.isIFrame, vod: found.playlistType, ended: found.endlist, durations: found.segments.map((each) => each.duration), ranges: found.segments.map((each) => each.byterange), maps: found.segments.map((each) => each.map?.uri) };
+      : { target: found.targetDuration, iframes: found.isIFrame, vod: found.playlistType, ended: found.endlist, durations: found.segments.map((each) => each.duration), uris: found.segments.map((each) => each.uri), maps: found.segments.map((each) => each.map?.uri) };
   } catch (error) {
     said[name] = { refused: String(error.message) };
   }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from catalog import store
-from catalog.asset import AssetStatus, NewAsset, NewPresentation
+from catalog.asset import AssetEvent, AssetStatus, NewAsset, NewPresentation
 from kit.world import World
 from tests.api_client import Api, is_problem, open_api
 from tests.assets import a_plan, an_asset, segments_of
@@ -28,7 +28,7 @@ def test_an_asset_reads_exactly_as_the_contract_says(api: Api, world: World) -> 
     asset_id = make(world, AssetStatus.PROCESSING)
     with world.db.begin() as conn:
         store.save_segments(conn, asset_id, a_plan().digest, "240p", segments_of(a_plan()))
-        store.publish(conn, asset_id, NewPresentation(a_plan().digest, "playable", {}, has_poster=True))
+        store.advance(conn, asset_id, AssetEvent.PLAYABLE)
     reply = api.get(f"/v1/assets/{asset_id}")
     assert reply.status_code == 200
     asset: dict[str, Any] = reply.json()

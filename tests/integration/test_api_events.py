@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from catalog import store
-from catalog.asset import AssetStatus, NewPresentation
+from catalog.asset import AssetEvent, AssetStatus, NewPresentation
 from kit import job_store
 from kit.jobs import NewJob
 from kit.world import World
@@ -94,7 +94,7 @@ def test_the_state_now_comes_first_and_then_every_change(api: Api, address: str,
         _, first = events.next()
         assert first == api.get(f"/v1/assets/{asset_id}").json()
         with world.db.begin() as conn:
-            store.publish(conn, asset_id, NewPresentation(a_plan().digest, "playable", {}, has_poster=True))
+            store.advance(conn, asset_id, AssetEvent.PLAYABLE)
         _, playable = events.next()
         assert (playable["status"], playable["playable"]) == ("processing", True)
         with world.db.begin() as conn:

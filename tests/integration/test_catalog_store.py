@@ -56,11 +56,13 @@ def test_facts_arrive_with_their_events(conn: Connection) -> None:
     assert (asset.source_digest, asset.source_size_bytes) == (SOURCE_DIGEST, INFO.size_bytes)
     assert asset.received_at is not None
     assert asset.playable_at is None
-    published = store.publish(conn, asset.id, NewPresentation(a_plan().digest, "playable", {}, has_poster=True))
-    assert (published.status, published.playable) == (S.PROCESSING, True)
+    published = store.publish(conn, asset.id, NewPresentation(a_plan().digest, "planned", {}, has_poster=True))
+    assert (published.status, published.playable, published.updated_at > asset.updated_at) == (S.PROCESSING, False, True)
+    playable = store.advance(conn, asset.id, AssetEvent.PLAYABLE)
+    assert (playable.status, playable.playable) == (S.PROCESSING, True)
     ready = store.publish(conn, asset.id, NewPresentation(a_plan().digest, "ready", {}, has_poster=True))
     assert ready.status is S.READY
-    assert ready.playable_at == published.playable_at
+    assert ready.playable_at == playable.playable_at
     assert ready.ready_at is not None
     assert ready.version == asset.version, "what the pipeline does is not an edit"
 
@@ -71,9 +73,9 @@ def test_an_event_out_of_order_is_refused_and_changes_nothing(conn: Connection) 
         store.publish(conn, asset.id, NewPresentation(a_plan().digest, "ready", {}, has_poster=False))
 
 
-def test_a_late_playable_presentation_does_not_replace_the_ready_one(conn: Connection) -> None:
+def test_a_late_planned_presentation_does_not_replace_the_ready_one(conn: Connection) -> None:
     asset = an_asset(conn, S.READY)
-    store.publish(conn, asset.id, NewPresentation(a_plan().digest, "playable", {"playlist": "less"}, has_poster=False))
+    store.publish(conn, asset.id, NewPresentation(a_plan().digest, "planned", {"playlist": "less"}, has_poster=False))
     current = store.current_presentation(conn, asset.id)
     assert current is not None
     assert (current.stage, current.multivariant) == ("ready", {"playlist": "#EXTM3U\n"})
@@ -83,10 +85,10 @@ def test_a_presentation_of_another_plan_replaces_the_ready_one(conn: Connection)
     asset = an_asset(conn, S.READY)
     again = a_plan("plan-2")
     store.save_plan(conn, asset.id, again, inits_of(again))
-    store.publish(conn, asset.id, NewPresentation(again.digest, "playable", {}, has_poster=False))
+    store.publish(conn, asset.id, NewPresentation(again.digest, "planned", {}, has_poster=False))
     current = store.current_presentation(conn, asset.id)
     assert current is not None
-    assert (current.plan_digest, current.stage) == ("plan-2", "playable")
+    assert (current.plan_digest, current.stage) == ("plan-2", "planned")
 
 
 def test_the_first_reason_of_a_failure_stands(conn: Connection) -> None:
@@ -260,10 +262,20 @@ def test_an_address_resolves_only_to_what_is_published(conn: Connection) -> None
     with pytest.raises(NotFound) as caught:
         store.resolve_playback(conn, address)
     assert caught.value.code == "not_playable"
-    store.publish(conn, asset.id, NewPresentation(a_plan().digest, "playable", {"x": 1}, has_poster=True))
+    store.publish(conn, asset.id, NewPresentation(a_plan().digest, "planned", {"x": 1}, has_poster=True))
     target = store.resolve_playback(conn, address)
     assert (target.playback_id, target.asset.id, target.plan_digest) == (address, asset.id, a_plan().digest)
     assert (target.presentation.multivariant, target.presentation.has_poster) == ({"x": 1}, True)
+
+
+def test_what_was_only_planned_when_it_was_given_up_resolves_to_nothing(conn: Connection) -> None:
+    asset = an_asset(conn, S.PROCESSING)
+    address = store.playbacks_of(conn, [asset.id])[asset.id][0].id
+    store.publish(conn, asset.id, NewPresentation(a_plan().digest, "planned", {}, has_poster=False))
+    store.advance(conn, asset.id, AssetEvent.PLAYABLE)
+    store.mark_errored(conn, asset.id, "decode_failed", "It cannot be decoded.")
+    with pytest.raises(NotFound):
+        store.resolve_playback(conn, address)
 
 
 def test_a_signed_address_opens_for_nobody_yet(conn: Connection) -> None:

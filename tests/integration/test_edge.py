@@ -26,7 +26,7 @@ from origin.edge_files import prepare
 from stack import binaries
 from tests.edge_rig import Rig, rig
 from tests.published import POSTER, Published, publish, published
-from tests.titles import new_asset, plan_of, put_objects, save_tables, title_of
+from tests.titles import names_of, new_asset, plan_of, put_objects, save_tables, title_of
 
 USER = "root" if os.geteuid() == 0 else None
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -243,14 +243,13 @@ def test_a_title_appears_soon_after_it_was_asked_for_in_vain(edge: Rig, world: W
     address = f"/v/{playback}/main.m3u8"
     vain = edge.http.get(address)
     assert (vain.status_code, vain.headers["cache-control"]) == (404, "public, max-age=2")
-    put_objects(world, asset, title, ["480p", "audio"])
-    save_tables(world, asset, title, ["480p", "audio"])
-    publish(world, asset, title, "playable")
+    planned = publish(world, asset, title, "planned")
     eventually(lambda: edge.http.get(address).status_code == 200)
-    put_objects(world, asset, title, ["720p"])
-    save_tables(world, asset, title, ["720p"])
-    publish(world, asset, title, "ready")
-    eventually(lambda: "720p" in edge.http.get(address).text)
+    assert edge.http.get(address).text == planned
+    put_objects(world, asset, title, names_of(title.plan))
+    save_tables(world, asset, title, names_of(title.plan))
+    ready = publish(world, asset, title, "ready")
+    eventually(lambda: edge.http.get(address).text == ready)
 
 
 def test_the_multivariant_is_asked_for_again_and_not_sent_again(edge: Rig, title: Published) -> None:

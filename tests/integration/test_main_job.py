@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 
 from catalog.asset import AssetStatus
 from kit.world import World
+from media import keys
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media.ids import AssetId
 from tests.clips import Clips
-from tests.presented import Presented, decoded_samples, decoded_times, present, read_back
+from tests.presented import Presented, decoded_samples, decoded_times, present, read_back, texts_of
 
 SOURCES = (
     "plain", "rate-23.976", "rate-25", "rate-29.97", "rate-50", "rate-59.94", "rate-12.5", "rate-120", "rate-1", "no-audio", "vfr",
@@ -33,14 +36,26 @@ for (const text of JSON.parse(readFileSync(0, 'utf8'))) HLS.parse(text);
 """
 
 
+@dataclass(frozen=True)
+class Shown(Presented):
+    promised: dict[str, str]  # the playlists that were published before anything was encoded
+
+
 @pytest.fixture(params=SOURCES)
-def shown(request: pytest.FixtureRequest, world: World, clips: Clips, tmp_path: Path) -> Presented:
-    asset = present(world, clips(request.param))
+def shown(request: pytest.FixtureRequest, world: World, clips: Clips, tmp_path: Path) -> Shown:
+    promised: dict[str, str] = {}
+
+    def note(asset: AssetId) -> None:
+        assert not [found for found in world.storage.list(keys.asset_prefix(asset)) if found.key.endswith(".m4s")]
+        promised.update(texts_of(world, asset))
+
+    asset = present(world, clips(request.param), note)
     assert (asset.status, asset.error_code, asset.error_detail) == (AssetStatus.READY, None, None)
-    return read_back(world, asset, tmp_path)
+    found = read_back(world, asset, tmp_path)
+    return Shown(found.asset, found.plan, found.multivariant, found.playlists, found.tracks, promised)
 
 
-def test_a_source_becomes_a_correct_presentation(shown: Presented) -> None:
+def test_a_source_becomes_a_correct_presentation(shown: Shown) -> None:
     grid = shown.plan.grid
     frame = 1 / grid.frame_rate
     for track in shown.video:
@@ -56,7 +71,8 @@ def test_a_source_becomes_a_correct_presentation(shown: Presented) -> None:
         assert abs(shown.audio.duration - played) < Fraction(1, 1000)
         assert shown.audio.target_duration_s == shown.video[0].target_duration_s
     _bandwidths_are_true(shown)
-    _a_strict_parser_accepts(shown.playlists)
+    _nothing_changed_but_the_rates(shown)
+    _a_strict_parser_accepts((*shown.playlists.values(), *shown.promised.values()))
 
 
 def _bandwidths_are_true(shown: Presented) -> None:
@@ -69,6 +85,15 @@ def _bandwidths_are_true(shown: Presented) -> None:
         track = shown.tracks[name]
         assert said["BANDWIDTH"] == pytest.approx(track.peak_bps() + sound_peak, rel=0.01)
         assert said["AVERAGE-BANDWIDTH"] == pytest.approx(track.average_bps() + sound_average, rel=0.01)
+
+
+def _nothing_changed_but_the_rates(shown: Shown) -> None:
+    """All playlists were there before the first encode, and are the same bytes since."""
+    assert list(shown.promised) == list(shown.playlists)
+    rates = re.compile(r"BANDWIDTH=\d+")
+    for address, text in shown.playlists.items():
+        before = shown.promised[address]
+        assert before == text if address != "main.m3u8" else rates.sub("", before) == rates.sub("", text), address
 
 
 def _a_strict_parser_accepts(playlists: tuple[str, ...]) -> None:

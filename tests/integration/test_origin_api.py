@@ -20,7 +20,7 @@ from media import keys
 from tests.contract.breaking_proxy import BreakingProxy
 from tests.edge_rig import CountingOrigin
 from tests.published import POSTER, Published, publish, published
-from tests.titles import new_asset, plan_of, put_objects, save_tables, title_of
+from tests.titles import names_of, new_asset, plan_of, put_objects, save_tables, title_of
 
 CORS = {"access-control-allow-origin": "*", "timing-allow-origin": "*", "x-content-type-options": "nosniff"}
 
@@ -173,19 +173,17 @@ def test_a_viewer_sees_one_presentation_or_the_next(world: World) -> None:  # C2
     title = title_of(plan_of(rungs=("480p", "720p")), seed=31)
     asset, playback = new_asset(world, title)
     seen = []
-    put_objects(world, asset, title, ["480p", "audio"])
-    save_tables(world, asset, title, ["480p", "audio"])
     with client_of(world) as http:
         assert http.get(f"/v/{playback}/main.m3u8").status_code == 404
-    seen.append(publish(world, asset, title, "playable"))
-    put_objects(world, asset, title, ["720p"])
+    seen.append(publish(world, asset, title, "planned"))
+    put_objects(world, asset, title, names_of(title.plan))
     with client_of(world) as http:
         assert http.get(f"/v/{playback}/main.m3u8").text == seen[0]
-    save_tables(world, asset, title, ["720p"])
+        assert http.get(f"/v/{playback}/{title.plan.digest}/720p/index.m3u8").status_code == 200
+    save_tables(world, asset, title, names_of(title.plan))
     seen.append(publish(world, asset, title, "ready"))
     with client_of(world) as http:
         assert http.get(f"/v/{playback}/main.m3u8").text == seen[1]
-        assert http.get(f"/v/{playback}/{title.plan.digest}/720p/index.m3u8").status_code == 200
 
 
 def test_a_store_that_is_away_is_said_before_the_first_byte(world: World, title: Published) -> None:  # C15

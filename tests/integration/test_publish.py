@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,39 +36,60 @@ def encoded(world: World, title: Title, renditions: Sequence[str], **more: Any) 
     return asset
 
 
+BOTH = (keys.media_playlist, keys.iframe_playlist)
+
+
+def playlists_of(world: World, asset: AssetId, title: Title) -> dict[str, bytes]:
+    """The stored ones, by key."""
+    found = world.storage.list(keys.plan_prefix(asset, title.plan.digest))
+    return {item.key: world.storage.get(item.key) for item in found if item.key.endswith(".m3u8")}
+
+
 def asset_is(conn: Connection, asset: AssetId) -> tuple[str, bool]:
     found = store.get_asset(conn, asset)
     return str(found.status), found.playable
 
 
-def test_playable_needs_the_first_group_and_the_audio_only(world: World) -> None:
+def test_the_planned_stage_needs_nothing_but_the_plan(world: World) -> None:
     title = title_of(plan_of(rungs=("480p", "720p")))
-    asset = encoded(world, title, ["480p", "audio"])
-    row = publish(world, asset, title, "playable")
-    assert "480p/index.m3u8" in row.multivariant["playlist"]
-    assert "720p" not in row.multivariant["playlist"]
+    asset, _ = new_asset(world, title)
+    row = publish(world, asset, title, "planned")
+    assert row.multivariant["playlist"].count("#EXT-X-STREAM-INF") == 2
     assert not row.has_poster
     with world.db.begin() as conn:
-        assert asset_is(conn, asset) == ("processing", True)
-    with pytest.raises(NotWhole, match="720p"):
+        assert asset_is(conn, asset) == ("processing", False)
+    wanted = {spell(asset, title.plan.digest, rung) for rung in ("480p", "720p") for spell in BOTH}
+    assert set(playlists_of(world, asset, title)) == {*wanted, keys.media_playlist(asset, title.plan.digest, "audio")}
+    with pytest.raises(NotWhole, match="480p, 720p, audio"):
         publish(world, asset, title, "ready")
 
 
-def test_ready_offers_everything_and_is_not_taken_back(world: World) -> None:
+def test_ready_changes_nothing_but_the_rates_and_is_not_taken_back(world: World) -> None:
     title = title_of(plan_of(rungs=("480p", "720p", "1080p")), seed=2)
     asset = encoded(world, title, names_of(title.plan), poster=b"picture")
+    planned = publish(world, asset, title, "planned")
+    before = playlists_of(world, asset, title)
     row = publish(world, asset, title, "ready")
-    assert row.multivariant["playlist"].count("#EXT-X-STREAM-INF") == 3
+    assert playlists_of(world, asset, title) == before
+    texts = [str(found.multivariant["playlist"]) for found in (planned, row)]
+    assert texts[0] != texts[1]
+    assert len({re.sub(r"BANDWIDTH=\d+", "", text) for text in texts}) == 1
     assert row.multivariant["poster"]["size_bytes"] == 7
-    publish(world, asset, title, "playable")  # a late repeat of the earlier stage
+    publish(world, asset, title, "planned")  # a late repeat of the earlier stage
     with world.db.begin() as conn:
         assert asset_is(conn, asset) == ("ready", True)
         current = store.current_presentation(conn, asset)
     assert current is not None and current.stage == "ready"
-    stored = {found.key for found in world.storage.list(keys.plan_prefix(asset, title.plan.digest))}
-    for name in ("480p", "720p", "1080p", "audio"):
-        assert keys.media_playlist(asset, title.plan.digest, name) in stored
-        assert (keys.iframe_playlist(asset, title.plan.digest, name) in stored) == (name != "audio")
+
+
+def test_ready_replaces_a_playlist_that_was_lost(world: World) -> None:
+    title = title_of(plan_of(), seed=6)
+    asset = encoded(world, title, names_of(title.plan))
+    publish(world, asset, title, "planned")
+    before = playlists_of(world, asset, title)
+    world.storage.delete(keys.media_playlist(asset, title.plan.digest, "audio"))
+    publish(world, asset, title, "ready")
+    assert playlists_of(world, asset, title) == before
 
 
 def test_doing_it_again_writes_the_same_bytes(world: World) -> None:
@@ -96,9 +118,8 @@ def test_nothing_is_published_that_is_not_whole(world: World, fault: str) -> Non
         world.storage.put(keys.media_segment(asset, digest, "480p", 1), title.bodies["480p"][1][:-1])
     elif fault == "init missing":
         world.storage.delete(keys.init_segment(asset, digest, "480p"))
-    for stage in ("playable", "ready"):
-        with pytest.raises(NotWhole):
-            publish(world, asset, title, stage)
+    with pytest.raises(NotWhole):
+        publish(world, asset, title, "ready")
     with world.db.begin() as conn:
         assert store.current_presentation(conn, asset) is None
 
@@ -108,7 +129,5 @@ def test_measurements_without_objects_do_not_count(world: World) -> None:
     twin, _ = new_asset(world, title)
     save_tables(world, twin, title, names_of(title.plan))
     put_objects(world, twin, title, ["480p", "audio"])
-    row = publish(world, twin, title, "playable")
-    assert "720p" not in row.multivariant["playlist"]
     with pytest.raises(NotWhole, match="720p"):
         publish(world, twin, title, "ready")

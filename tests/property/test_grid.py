@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from media.grid import SegmentGrid
+from media.grid import SegmentGrid, place_of_gop
 from tests import sources
-from transcode.plan import PlanOptions, chunk_frames, make_plan
+from transcode.plan import PlanOptions, frames_of, make_plan
 from transcode.verify import planned_fragments
 
 STANDARD_RATES = (24_000, 24_024, 25_025, 30_000, 30_030, 50_050, 60_000, 60_060)  # divided by 1,001
@@ -37,6 +37,21 @@ def test_segments_cover_the_title(rate: Fraction, frames: int) -> None:
     assert abs(Fraction(grid.audio_frames * 1024, 48_000) - grid.duration) <= max(half_an_aac_frame, Fraction(1024, 48_000) - grid.duration)
 
 
+@settings(deadline=None)
+@given(RATES, st.integers(1, 40_000))
+@example(Fraction(24), 24 * 18 + 11)  # a tail joins the last segment
+def test_groups_of_pictures_cover_the_title_and_lie_in_their_segments(rate: Fraction, frames: int) -> None:
+    grid = SegmentGrid(rate, frames)
+    groups = [grid.gop_bounds(gop) for gop in range(grid.gop_count)]
+    assert (groups[0][0], groups[-1][1]) == (0, frames)
+    assert all(before[1] == after[0] and before[0] < before[1] for before, after in pairwise(groups))
+    for gop, (first, end) in enumerate(groups):
+        segment, place = place_of_gop(gop, grid.segment_count)
+        start, stop = grid.segment_bounds(segment)
+        assert start <= first < end <= stop
+        assert first == start + place * grid.gop_frames
+
+
 @settings(deadline=None, max_examples=60)
 @given(RATES, st.integers(1, 1200), st.floats(1, 120), st.integers(1, 30))
 def test_chunks_cover_the_segments(rate: Fraction, seconds: int, chunk_s: float, keyframe_every: int) -> None:
@@ -51,5 +66,5 @@ def test_chunks_cover_the_segments(rate: Fraction, seconds: int, chunk_s: float,
     assert all(wanted - wanted // 4 <= length <= wanted + wanted // 4 for length in lengths[:-1])
     assert all(length <= wanted + wanted // 2 for length in lengths)
     for chunk in plan.chunks:
-        first, end = chunk_frames(plan, chunk)
+        first, end = frames_of(plan, chunk.of(["any"]))
         assert sum(planned_fragments(plan, chunk)) == end - first

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from catalog.bitrate import measure
 from packager.bandwidth import iframe_rates, track_rates, variant_rates
-from packager.presentation import build
+from packager.presentation import build, planned
 from tests.titles import plan_of, title_of
 
 
@@ -62,8 +62,22 @@ def test_a_variant_is_its_video_and_its_audio() -> None:
     assert variant_rates(video, None, made.target_duration_s) == alone
 
 
-def test_an_iframe_rendition_is_measured_by_what_its_ranges_fetch() -> None:
+def test_an_iframe_rendition_is_measured_by_what_its_entries_fetch() -> None:
     made = build(plan := plan_of(frames=24 * 12), title_of(plan).tables)
     video = made.video[0]
     fetched = sum(part.keyframe_size for segment in video.segments for part in segment.fragments)
     assert iframe_rates(video, made.target_duration_s).bitrate_bps == pytest.approx(8 * fetched / 12, abs=1)
+
+
+def test_before_anything_is_measured_the_plan_says_what_to_expect() -> None:
+    made = planned(plan_of(frames=24 * 12))
+    video, audio = made.video[0], made.audio
+    assert audio is not None
+    rates, sound, frames = (track_rates(video, 6), track_rates(audio, 6), iframe_rates(video, 6))
+    assert rates.peak_bps == video.spec.maxrate_bps + 0.9 * video.spec.bufsize_bits / 6  # a full buffer, spent within one segment
+    for expected in (rates, sound, frames):
+        assert 0 < expected.bitrate_bps <= expected.peak_bps
+    assert sound.bitrate_bps == audio.spec.bitrate_bps
+    assert frames.peak_bps < rates.peak_bps
+    both = variant_rates(video, audio, 6)
+    assert (both.bitrate_bps, both.peak_bps) == (rates.bitrate_bps + sound.bitrate_bps, rates.peak_bps + sound.peak_bps)

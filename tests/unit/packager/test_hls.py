@@ -11,7 +11,7 @@ import pytest
 
 from media.plan import EncodePlan
 from packager import hls
-from packager.presentation import Presentation, WrongSegments, build, missing
+from packager.presentation import Presentation, WrongSegments, build, missing, planned
 from tests.titles import AUDIO, plan_of, title_of
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -78,13 +78,14 @@ def test_versions_are_the_lowest_that_hold_the_tags(ntsc: Presentation) -> None:
     assert "#EXT-X-VERSION:4\n" in hls.render_multivariant(ntsc, plan_of().digest)
 
 
-def test_iframe_ranges_start_at_each_fragment(ntsc: Presentation) -> None:  # M15, P10, checklist 24
+def test_there_is_an_iframe_for_each_fragment(ntsc: Presentation) -> None:  # M15, P10, checklist 24
     video = ntsc.video[0]
     text = hls.render_iframes(video, ntsc.target_duration_s)
     assert "#EXT-X-I-FRAMES-ONLY\n" in text
-    ranges = re.findall(r"#EXT-X-BYTERANGE:(\d+)@(\d+)\n(\d{5})\.m4s\n", text)
-    expected = [(part.keyframe_size, part.offset, segment.index) for segment in video.segments for part in segment.fragments]
-    assert [tuple(map(int, found)) for found in ranges] == expected
+    fragments = [part for segment in video.segments for part in segment.fragments]
+    assert re.findall(r"^i/(\d{5})\.m4s$", text, re.MULTILINE) == [f"{gop:05d}" for gop in range(len(fragments))]
+    for written, part in zip(extinfs(text), fragments, strict=True):
+        assert abs(written - Fraction(part.duration_ticks, video.timescale)) <= Fraction(1, 1_000_000)
     assert abs(sum(extinfs(text)) - ntsc.duration) <= Fraction(1, 1_000_000)  # spans the whole title
 
 
@@ -125,16 +126,13 @@ def test_a_label_cannot_break_the_playlist() -> None:
     assert text.count("\n#EXT-X-ENDLIST") == 0
 
 
-def test_the_first_variant_is_the_one_nearest_to_two_megabits() -> None:
+def test_the_first_variant_is_the_one_expected_to_be_nearest_to_two_megabits() -> None:
     plan = plan_of(rungs=("480p", "720p", "1080p"))
-    sizes = {"480p": 300_000, "720p": 1_400_000, "1080p": 4_500_000, "audio": 96_000}  # bytes per segment of 6 s
-    tables = {}
-    for name, size in sizes.items():
-        single = title_of(plan_of(rungs=("480p", "720p", "1080p")), least=size, most=size)
-        tables[name] = single.tables[name]
-    text = hls.render_multivariant(build(plan, tables), plan.digest)
-    listed = re.findall(rf"^{plan.digest}/(\w+)/index\.m3u8$", text, re.MULTILINE)
-    assert listed == ["720p", "480p", "1080p"]
+    caps = {"480p": 1_500_000, "720p": 4_500_000, "1080p": 7_800_000}
+    plan = dataclasses.replace(plan, video=tuple(dataclasses.replace(rung, maxrate_bps=caps[rung.name]) for rung in plan.video))
+    for made in (planned(plan), presentation_of(plan)):
+        text = hls.render_multivariant(made, plan.digest)
+        assert re.findall(rf"^{plan.digest}/(\w+)/index\.m3u8$", text, re.MULTILINE) == ["720p", "480p", "1080p"]
 
 
 def test_addresses_are_relative(ntsc: Presentation) -> None:  # C34
@@ -145,14 +143,39 @@ def test_addresses_are_relative(ntsc: Presentation) -> None:  # C34
     assert not [address for address in addresses if address.startswith("/") or ":" in address]
 
 
-def test_only_whole_renditions_are_offered() -> None:
+@pytest.mark.parametrize("frames", [1, 12, 24 * 15, 24 * 18 + 11, 24 * 18 + 12])  # the fourth: a tail joins the last segment
+def test_what_was_planned_is_what_is_published_but_for_the_measured_rates(frames: int) -> None:
+    plan = plan_of(frames=frames, rungs=("480p", "720p", "1080p"))
+    before, after = planned(plan), presentation_of(plan)
+    assert [hls.render_media(track, 6) for track in before.tracks] == [hls.render_media(track, 6) for track in after.tracks]
+    assert [hls.render_iframes(track, 6) for track in before.video] == [hls.render_iframes(track, 6) for track in after.video]
+    rate = re.compile(r"BANDWIDTH=[1-9]\d*")
+    first, last = (hls.render_multivariant(made, plan.digest) for made in (before, after))
+    assert rate.sub("BANDWIDTH=", first) == rate.sub("BANDWIDTH=", last)
+    assert first != last
+
+
+def test_what_has_not_been_measured_is_named() -> None:
     plan = plan_of(rungs=("480p", "720p"))
     tables = dict(title_of(plan).tables)
+    assert missing(plan, tables) == ()
     tables["720p"] = tables["720p"][:-1]
-    made = build(plan, tables)
-    assert [track.spec.name for track in made.tracks] == ["480p", "audio"]
-    assert missing(plan, made, ["480p"]) == ()
-    assert missing(plan, made, ["480p", "720p"]) == ("720p",)
+    del tables["audio"]
+    assert missing(plan, tables) == ("720p", "audio")
+    with pytest.raises(WrongSegments, match="720p"):
+        build(plan, tables)
+
+
+def test_groups_of_pictures_that_are_not_the_planned_ones_are_refused() -> None:
+    plan = plan_of()
+    tables = dict(title_of(plan).tables)
+    first = tables["480p"][0]
+    long, short, *rest = first.fragments
+    longer = dataclasses.replace(long, duration_ticks=long.duration_ticks + 1000)
+    shorter = dataclasses.replace(short, duration_ticks=short.duration_ticks - 1000)
+    tables["480p"] = (dataclasses.replace(first, fragments=(longer, shorter, *rest)), *tables["480p"][1:])
+    with pytest.raises(WrongSegments, match="groups of pictures"):
+        build(plan, tables)
 
 
 @pytest.mark.parametrize("field", ["decode_time_ticks", "duration_ticks", "index"])

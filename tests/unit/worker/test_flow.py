@@ -54,7 +54,7 @@ def test_audio_only_where_there_is_some() -> None:
 def test_every_job_is_its_own_and_of_its_asset() -> None:
     """Two assets with the same source have the same plan; their jobs must not be taken for each other."""
     jobs = [*flow.encode_jobs("ast_1", PLAN), *flow.encode_jobs("ast_2", PLAN)]
-    jobs += [flow.publish_job(asset, "d1", stage) for asset in ("ast_1", "ast_2") for stage in ("playable", "ready")]
+    jobs += [flow.publish_job(asset, "d1", stage) for asset in ("ast_1", "ast_2") for stage in ("planned", "ready")]
     assert len({(job.kind, job.subject) for job in jobs}) == len(jobs)
     assert all(job.subject.split("/")[0] == job.asset_id for job in jobs)
 
@@ -69,7 +69,7 @@ def test_what_makes_a_title_watchable_comes_first() -> None:
 
 def test_publishing_and_a_new_upload_wait_for_no_encode() -> None:
     probe = NewJob(flow.PROBE, "ast_2", "ast_2")
-    jobs = [*flow.encode_jobs("ast_1", PLAN), probe, flow.plan_job("ast_2"), flow.publish_job("ast_1", "d1", "playable")]
+    jobs = [*flow.encode_jobs("ast_1", PLAN), probe, flow.plan_job("ast_2"), flow.publish_job("ast_1", "d1", "planned")]
     assert [job.kind for job in by_urgency(jobs)[:3]] == [flow.PUBLISH, flow.PLAN, flow.PROBE]
 
 

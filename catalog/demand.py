@@ -1,0 +1,45 @@
+"""Asking for a segment before its turn: somebody is waiting to see it.
+
+`want_segment` puts one job into the queue, in front of all bulk work. However often it is asked, there is one job, and what it
+makes is the object that bulk work would have made, under the same key. Whoever waits hears of it by `SEGMENTS_CHANNEL`.
+
+It does not wait, and does not encode.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from catalog.store import GIVEN_UP
+from catalog.tables import assets, renditions
+from kit import job_store
+from kit.errors import NotFound
+from kit.jobs import NewJob
+
+SEGMENT = "transcode.segment"
+INTERACTIVE_PRIORITY = 1000  # of work that a viewer is waiting for; far above everything else
+
+
+def require_planned(conn: Connection, asset_id: str, plan_digest: str, rendition: str, index: int) -> None:
+    """Raises NotFound when this segment is not part of the asset's plan, or nothing more will be made for the asset."""
+    # The row is kept from changing until the transaction ends, so nothing is asked for an asset that has just been given up.
+    of_asset = select(assets.c.plan_digest, assets.c.status).where(assets.c.id == asset_id).with_for_update(read=True)
+    row = conn.execute(of_asset).one_or_none()
+    count = select(renditions.c.segment_count).where(renditions.c.asset_id == asset_id, renditions.c.name == rendition)
+    segments = conn.execute(count.where(renditions.c.plan_digest == plan_digest)).scalar_one_or_none()
+    given_up = row is None or row.status in GIVEN_UP or row.plan_digest != plan_digest
+    if given_up or segments is None or not 0 <= index < segments:
+        raise NotFound("There is no such segment.", code="segment_not_found")
+
+
+def want_segment(conn: Connection, asset_id: str, plan_digest: str, rendition: str, index: int) -> None:
+    """See that this segment is made next. Raises NotFound as `require_planned` does."""
+    require_planned(conn, asset_id, plan_digest, rendition, index)
+    job_store.enqueue(conn, segment_job(asset_id, plan_digest, rendition, index))
+
+
+def segment_job(asset_id: str, plan_digest: str, rendition: str, index: int) -> NewJob:
+    """It weighs nothing: it takes nothing from the asset's progress and adds nothing to it."""
+    subject = f"{asset_id}/{plan_digest}/{rendition}/{index}"
+    args = {"rendition": rendition, "index": index}
+    return NewJob(SEGMENT, subject, asset_id, args=args, priority=INTERACTIVE_PRIORITY, weight=0.0)
