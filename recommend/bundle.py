@@ -21,7 +21,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -184,17 +184,22 @@ def _files(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
 def publish(storage: Storage, bundle: Bundle, clock: Clock) -> str:
     """Write everything, then the manifest, then the pointer. Returns the version. Raises BrokenBundle before anything is written."""
     check(bundle)
+    at = clock.now().isoformat()
+    _point(storage, bundle.version, _write(storage, bundle, at), at)
+    return bundle.version
+
+
+def _write(storage: Storage, bundle: Bundle, at: str) -> bytes:
+    """Every file, then the manifest. Returns the manifest."""
     folder, listed = f"{PREFIX}{bundle.version}/", {}
     for name, data in _files(bundle):
         storage.put(f"{folder}{name}", data)
         listed[name] = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-    at = clock.now().isoformat()
     brief = {name: bundle.facts[name] for name in sorted(bundle.facts) if name != "choice"}
     manifest = {"format": FORMAT, "version": bundle.version, "published_at": at, "files": listed, "facts": brief}
     data = json.dumps(manifest, sort_keys=True).encode()
     storage.put(f"{folder}manifest.json", data, content_type="application/json")
-    _point(storage, bundle.version, data, at)
-    return bundle.version
+    return data
 
 
 def _point(storage: Storage, version: str, manifest: bytes, at: str) -> None:
@@ -317,6 +322,37 @@ def rollback(storage: Storage, clock: Clock, version: str | None = None) -> str:
     _, data = _manifest(storage, version)
     _point(storage, version, data, clock.now().isoformat())
     return version
+
+
+def forget_viewers(storage: Storage, viewer_ids: Sequence[str], folder: Path, clock: Clock) -> int:
+    """Take these viewers out of every kept version: id, factor and history. Returns how many versions named one of them.
+
+    A version is rewritten in place, so a server that fetches it at the same moment sees a hash that does not fit and fetches again.
+    What the titles' factors learnt from a viewer among others stays; it names nobody.
+    """
+    changed = 0
+    for one in history(storage):
+        found = load(storage, folder, one.version)
+        rows = [row for row in map(found.viewer_code, viewer_ids) if row is not None]
+        if rows:
+            data = _write(storage, _without(found, rows), one.published_at.isoformat())
+            if one.current:
+                _point(storage, one.version, data, clock.now().isoformat())
+            changed += 1
+        shutil.rmtree(folder / one.version, ignore_errors=True)
+    return changed
+
+
+def _without(found: Bundle, rows: Sequence[int]) -> Bundle:
+    kept = np.ones(len(found.viewer_ids), np.bool_)
+    kept[list(rows)] = False
+    lengths = np.diff(found.history_indptr)
+    entries = np.repeat(kept, lengths)
+    starts = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
+    return replace(
+        found, viewer_ids=found.viewer_ids[kept], viewer_factors=found.viewer_factors[kept], history_indptr=starts,
+        history_items=found.history_items[entries], history_weights=found.history_weights[entries],
+    )  # fmt: skip
 
 
 def prune(storage: Storage, keep: int = 10) -> list[str]:

@@ -14,6 +14,8 @@ from accounts import api as keys_api
 from ingest import api as ingest_api
 from kit.world import World
 from origin import api as origin_api
+from recommend import api as recommend_api
+from recommend.serving import Recommender
 from web import assets_api, events_api, front_end, health, openapi, pages, problems, problems_api
 from web.body_limit import BodyLimit
 from web.envelope import Envelope
@@ -22,11 +24,12 @@ from web.feed import Feed
 from web.idempotency import Idempotency
 from web.parameters import refuse_unknown
 from web.session import PageGate, Sessions
+from web.viewers import Viewers
 
 _DESCRIPTION = "Upload video, get an address that plays everywhere. Errors are RFC 9457 problem documents; see /v1/problems."
 
 
-def _api(world: World, sessions: Sessions, feed: Feed) -> APIRouter:
+def _api(world: World, sessions: Sessions, feed: Feed, viewers: Viewers, recommender: Recommender) -> APIRouter:
     """Everything below /v1. The order matters: /v1/assets/events before /v1/assets/{asset_id}."""
     authenticate = sessions.dependency()
     api = APIRouter(dependencies=[Depends(refuse_unknown)])
@@ -34,6 +37,7 @@ def _api(world: World, sessions: Sessions, feed: Feed) -> APIRouter:
     api.include_router(assets_api.router(world, authenticate))
     api.include_router(ingest_api.router(world, authenticate))
     api.include_router(keys_api.router(world, authenticate))
+    api.include_router(recommend_api.router(world, authenticate, viewers, recommender))
     api.include_router(problems_api.router())
     return api
 
@@ -41,6 +45,7 @@ def _api(world: World, sessions: Sessions, feed: Feed) -> APIRouter:
 def create_app(world: World) -> FastAPI:
     """The application. `app.state.sessions` and `app.state.feed` are for the pages and for whoever stops the process."""
     sessions, feed, built = Sessions(world), Feed(world), front_end.load()
+    viewers, recommender = Viewers(world, sessions), Recommender(world)
     app = FastAPI(
         title="Headwater",
         version="1",
@@ -59,7 +64,7 @@ def create_app(world: World) -> FastAPI:
         ],
     )
     app.state.sessions, app.state.feed = sessions, feed
-    app.include_router(_api(world, sessions, feed))
+    app.include_router(_api(world, sessions, feed, viewers, recommender))
     app.include_router(origin_api.router(world), prefix="/v")
     app.include_router(health.router(world))
 

@@ -108,6 +108,8 @@ def response_of(failure: Failure, scope: Scope, base_url: str) -> ProblemRespons
         headers["WWW-Authenticate"] = 'Bearer realm="headwater"'
     if failure.status == 503:
         headers.setdefault("Retry-After", "2")
+    if failure.status == 429:
+        headers.setdefault("Retry-After", "10")
     # The envelope logs it: the reply itself says only what a stranger may know.
     scope.setdefault("state", {})["problem"] = f"{failure.code}: {failure.detail}"
     return ProblemResponse(body_of(failure, base_url, request_id(scope)), status_code=failure.status, headers=headers)

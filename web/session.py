@@ -41,7 +41,7 @@ RENEW_AFTER = timedelta(days=1)
 STUDIO = "studio"  # the subject of a session that an open studio handed out
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_BEARER = HTTPBearer(auto_error=False, bearerFormat="hw_…", description="An API key.")
+BEARER = HTTPBearer(auto_error=False, bearerFormat="hw_…", description="An API key.")
 _COOKIE = APIKeyCookie(name=COOKIE, auto_error=False, description="A browser session of the studio pages.")
 
 
@@ -174,7 +174,7 @@ class Sessions:
 
         def authenticate(
             request: Request,
-            _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
+            _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)] = None,
             _cookie: Annotated[str | None, Security(_COOKIE)] = None,
         ) -> Principal:
             known = getattr(request.state, "principal", None)

@@ -38,9 +38,10 @@ def all_duties() -> Duties:
     import catalog.steps
     import ingest.steps
     import packager.steps
+    import recommend.lake_steps
     import transcode.steps
 
-    steps = (*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS)
+    steps = (*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS, *recommend.lake_steps.STEPS)
     return Duties({step.kind: step for step in steps}, VideoFlow())
 
 

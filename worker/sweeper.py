@@ -1,8 +1,8 @@
 """The sweeper: looks after what nobody else would notice.
 
 Every fifteen seconds it takes back the jobs of workers that are not heard of any more, rings again for jobs that are due and
-that nobody came for, and gives up uploads that have expired. Beside it run the relay of the outbox and the watch over
-`incoming/`. Each of these may run any number of times at once: they decide under row locks.
+that nobody came for, gives up uploads that have expired, and asks for the nightly work. Beside it run the relay of the outbox and
+the watch over `incoming/`. Each of these may run any number of times at once: they decide under row locks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import ingest.expiry
 import ingest.watch
+import recommend.lake_steps
 from kit import db, job_store, log
 from kit.errors import HeadwaterError, StepFailed
 from kit.jobs import WORKER_LOST, Job, Refused, State
@@ -57,9 +58,20 @@ def _expire(world: World, flow: Flow, job: Job) -> State | None:
     return after.state
 
 
+def ask_for_compaction(world: World) -> None:
+    """Every night the history of viewers goes into the lake."""
+    with world.db.begin() as conn:
+        recommend.lake_steps.ask_for_compaction(conn, world.clock.now())
+
+
 def sweep(world: World, flow: Flow) -> None:
     """One round of everything. An outage is said in one line, and ends the round."""
-    for what, do in (("jobs", lambda: sweep_jobs(world, flow)), ("uploads", lambda: ingest.expiry.expire(world))):
+    duties: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("jobs", lambda: sweep_jobs(world, flow)),
+        ("uploads", lambda: ingest.expiry.expire(world)),
+        ("history", lambda: ask_for_compaction(world)),
+    )
+    for what, do in duties:
         try:
             do()
         except Exception as error:  # noqa: BLE001 - an edge of the process: it must live on to sweep again

@@ -1,0 +1,134 @@
+"""From one viewer's history to an ordered list of titles with reasons. Pure: a model, a history and what must not appear, nothing else.
+
+Filters come before the choice of the best, so a list is short only when there is nothing more. The order is the blend's score, less
+a little for what everybody knows, spread so that the list is not one taste ten times (maximal marginal relevance, Carbonell &
+Goldstein 1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recommend import ranking, weights
+from recommend.bundle import Bundle
+from recommend.fold_in import fold_in
+from recommend.interactions import Floats, Signal
+from recommend.shelf import Model
+from recommend.viewing import Seen, signal_of
+
+POPULARITY_PENALTY = 0.03  # of a deviation of log popularity, in the blend's own unit
+SPREAD = 0.08  # weight of being unlike what stands above, against 0.92 of the score
+_POOL = 3  # times the wanted length: what spreading chooses from
+_REASON_TITLES = 40  # latest titles that can be a reason
+NO_SCORE = np.float32(-np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    asset_id: str
+    score: float
+    because: str | None  # the watched title that speaks most for it
+
+
+def signals(seen: Sequence[Seen], now_s: float) -> list[tuple[str, float, float, Signal]]:
+    """What a history says, row by row: title, time, fraction, signal, as training reads it from the lake (`recommend.lake`)."""
+    rows: list[tuple[str, float, float, Signal]] = []
+    for title in seen:
+        for session in title.sessions:
+            fraction, signal = signal_of(session)
+            rows.append((title.asset_id, min(session.last_at_s, now_s), fraction, signal))
+        if title.rating:
+            signal = Signal.LIKED if title.rating > 0 else Signal.DISLIKED
+            rows.append((title.asset_id, min(title.rated_at_s or now_s, now_s), 1.0 if title.rating > 0 else 0.0, signal))
+        if title.not_interested_at_s is not None:
+            rows.append((title.asset_id, min(title.not_interested_at_s, now_s), 0.0, Signal.DISLIKED))
+    return rows
+
+
+def history_of(model: Model, seen: Sequence[Seen], now_s: float) -> list[tuple[int, float]]:
+    """Codes and values of what this viewer watched, the latest first, weighed as in training."""
+    rows = [(model.codes[asset_id], at_s, part, signal) for asset_id, at_s, part, signal in signals(seen, now_s) if asset_id in model.codes]
+    if not rows:
+        return []
+    items = np.array([row[0] for row in rows], np.int32)
+    at_s = np.array([row[1] for row in rows], np.float64)
+    part, signal = np.array([row[2] for row in rows], np.float32), np.array([row[3] for row in rows], np.int8)
+    settings = weight_settings(model.bundle.settings)
+    weighed = weights.weigh(np.zeros(len(rows), np.int32), items, at_s, part, signal, now_s=now_s, settings=settings)
+    order = np.argsort(-weighed.last_at_s, kind="stable")
+    return [(int(weighed.items[place]), float(weighed.values[place])) for place in order]
+
+
+def weight_settings(settings: Any) -> weights.WeightSettings:
+    return weights.WeightSettings.from_json(settings["weights"]) if "weights" in settings else weights.WeightSettings()
+
+
+def rank(model: Model, history: Sequence[tuple[int, float]], left_out: Sequence[str], limit: int) -> list[Ranked]:
+    """At most `limit` titles, the best first, none of `left_out` and none that may not be watched now."""
+    bundle = model.bundle
+    factor = fold_in(bundle, history)
+    scores = ranking.score(bundle, factor, history, trending_prior=model.trending)
+    if any(value > 0 for _, value in history):
+        scores = scores - np.float32(POPULARITY_PENALTY) * bundle.popularity_prior
+    allowed = model.servable.copy()
+    allowed[[model.codes[one] for one in left_out if one in model.codes]] = False
+    scores[~allowed] = NO_SCORE
+    pool = best(scores, limit * _POOL)
+    chosen = spread(bundle.item_factors[pool], scores[pool], limit)
+    order = [int(pool[place]) for place in chosen]
+    because = _because(bundle, order, history)
+    return [
+        Ranked(model.ids[code], float(scores[code]), model.ids[why] if why is not None else None)
+        for code, why in zip(order, because, strict=True)
+    ]
+
+
+def best(scores: Floats, count: int) -> npt.NDArray[np.int64]:
+    """Places of the `count` largest finite scores, the largest first; equal ones by place."""
+    count = min(count, len(scores))
+    if count == 0:
+        return np.zeros(0, np.int64)
+    found = np.argpartition(-scores, count - 1)[:count]
+    found = found[np.lexsort((found, -scores[found]))]
+    return np.asarray(found[np.isfinite(scores[found])], np.int64)
+
+
+def spread(vectors: Floats, scores: Floats, count: int) -> list[int]:
+    """Places in the order in which they are shown: each next one by its score less its likeness to what stands above it."""
+    size = len(scores)
+    if size <= 1:
+        return list(range(min(size, count)))
+    reach = float(scores.max() - scores.min()) or 1.0
+    worth = (1.0 - SPREAD) * (scores - scores.min()) / reach
+    unit = np.asarray(vectors, np.float32)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
+    like = unit @ unit.T
+    nearest, free = np.zeros(size, np.float32), np.ones(size, np.bool_)
+    chosen: list[int] = []
+    for _ in range(min(count, size)):
+        place = int(np.argmax(np.where(free, worth - SPREAD * nearest, NO_SCORE)))
+        chosen.append(place)
+        free[place] = False
+        nearest = np.maximum(nearest, like[place])
+    return chosen
+
+
+def _because(bundle: Bundle, codes: Sequence[int], history: Sequence[tuple[int, float]]) -> list[int | None]:
+    """For each title the watched one that it is most like; None where none is like it at all."""
+    liked = [(item, value) for item, value in history if value > 0][:_REASON_TITLES]
+    if not liked or not codes:
+        return [None] * len(codes)
+    theirs = _unit(bundle.item_factors[[item for item, _ in liked]])
+    likeness = _unit(bundle.item_factors[list(codes)]) @ theirs.T * np.array([min(1.0, value) for _, value in liked], np.float32)
+    nearest = likeness.argmax(axis=1)
+    return [liked[int(place)][0] if likeness[row, place] > 0.15 else None for row, place in enumerate(nearest)]
+
+
+def _unit(vectors: Floats) -> Floats:
+    found = np.asarray(vectors, np.float32)
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), np.float32)
