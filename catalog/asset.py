@@ -130,7 +130,7 @@ class Asset:
     source: MediaInfo | None
     source_key: str | None
     source_size_bytes: int | None
-    source_digest: str | None  # SHA-256 of the source, hex
+    source_digest: str | None  # what plans know the source by: SHA-256 (hex) of its bytes, or "index:" and that of its index
     profile: str
     playback_policy: PlaybackPolicy
     plan_digest: PlanDigest | None
@@ -141,6 +141,7 @@ class Asset:
     ready_at: datetime | None
     deleted_at: datetime | None
     version: int
+    source_sha256: str | None = None  # of the source's bytes, hex; known a while after the source
 
 
 @dataclass(frozen=True, slots=True)

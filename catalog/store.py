@@ -56,6 +56,7 @@ from catalog.progress import JobTally
 from catalog.tables import assets, playback_ids, presentations
 from kit import ids, job_store
 from kit.db import Json
+from catalog.source_store import load_source_map, save_source_map, set_source_sha256
 from kit.errors import Forbidden, NotFound
 from kit.jobs import NewJob, State
 from media.ids import AssetId, PlaybackId
@@ -63,6 +64,7 @@ from media.info import MediaInfo
 
 __all__ = [  # the catalog's door: callers import plan functions from here too
     "SEGMENTS_CHANNEL",
+from media.source_map import SourceMap
     "AssetFilter",
     "Page",
     "advance",
@@ -83,6 +85,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
     "mark_received",
     "playbacks_of",
     "publish",
+    "load_source_map",
     "purge_rows",
     "resolve_playback",
     "save_plan",
@@ -94,6 +97,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
 ]  # fmt: skip
 
 PURGE = "catalog.purge"
+    "set_source_sha256",
 GIVEN_UP = (AssetStatus.ERRORED, AssetStatus.DELETED)  # nothing more will be made for these
 SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before a deletion can store anything
 _NOW = func.clock_timestamp()
@@ -280,12 +284,16 @@ def mark_received(conn: Connection, asset_id: str, *, source_key: str, size_byte
     return advance(conn, asset_id, AssetEvent.RECEIVED, source_key=source_key, source_size_bytes=size_bytes)
 
 
-def set_source_info(conn: Connection, asset_id: str, info: MediaInfo, digest: str) -> Asset:
-    """What the source turned out to be, and its SHA-256. Raises NotFound."""
+def set_source_info(
+    conn: Connection, asset_id: str, info: MediaInfo, digest: str, *, sha256: str | None = None, source_map: SourceMap | None = None
+) -> Asset:
+    """What the source turned out to be, what plans know it by, and what is known of its bytes. Raises NotFound."""
     asset = lock_asset(conn, asset_id)
     if asset.status is AssetStatus.DELETED:
         return asset
-    return _write(conn, asset_id, {"source": info_to_json(info), "source_digest": digest, "source_size_bytes": info.size_bytes})
+    save_source_map(conn, asset_id, source_map)
+    facts = {"source_digest": digest, "source_sha256": sha256, "source_size_bytes": info.size_bytes}
+    return _write(conn, asset_id, {"source": info_to_json(info), **facts})
 
 
 def mark_errored(conn: Connection, asset_id: str, code: str, detail: str) -> Asset:
@@ -390,7 +398,8 @@ def purge_rows(conn: Connection, asset_id: str) -> None:
     published = delete(presentations).where(presentations.c.asset_id == asset_id).returning(presentations.c.plan_digest)
     digests = {digest for digest in (*conn.execute(published).scalars(), asset.plan_digest) if digest is not None}
     empty: dict[str, Any] = {"title": "", "description": "", "tags": [], "external_id": None, "metadata": {}}
-    gone = dict.fromkeys(("source", "source_key", "source_digest", "plan_digest"))
+    gone = dict.fromkeys(("source", "source_key", "source_digest", "source_sha256", "plan_digest"))
+    save_source_map(conn, asset_id, None)
     conn.execute(update(assets).where(assets.c.id == asset_id).values({**empty, **gone}))
     drop_renditions(conn, asset_id)
     drop_unused_plans(conn, sorted(digests))

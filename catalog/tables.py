@@ -42,7 +42,8 @@ assets = Table(
     Column("source", Json),
     Column("source_key", Text),
     Column("source_size_bytes", BigInteger),
-    Column("source_digest", Text),
+    Column("source_digest", Text),  # what plans know the source by: SHA-256 of its bytes, or "index:" and that of its index
+    Column("source_sha256", Text),
     Column("profile", Text, nullable=False, server_default=text("'default'")),
     Column("playback_policy", Text, nullable=False, server_default=text("'public'")),
     Column("plan_digest", Text, ForeignKey("plans.digest")),
@@ -59,6 +60,13 @@ assets = Table(
     Index("ix_assets_tags", "tags", postgresql_using="gin"),
     Index("ix_assets_updated_at", "updated_at"),
     Index("ix_assets_plan_digest", "plan_digest"),
+)
+
+source_maps = Table(
+    "source_maps",
+    metadata,
+    Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True),
+    Column("map", Json, nullable=False),
 )
 
 playback_ids = Table(
