@@ -35,13 +35,13 @@ class Weights:
         return asdict(self)
 
 
-COLD = Weights(0, 0.0, 0.0, 1.0, 0.0)  # nothing is known of the viewer
+COLD = Weights(0, 0.0, 0.0, 1.0, 0.0)  # nothing is known of the viewer, and nothing was chosen for that
 
 
 def weights_for(steps: Sequence[Weights], length: int) -> Weights:
-    """The step of the longest history that is not longer than this one; steps ascend."""
+    """The step of the longest history that is not longer than this one; steps ascend. Without a step for it, `COLD`."""
     fitting = [step for step in steps if step.at_least <= length]
-    return fitting[-1] if fitting and length else COLD
+    return fitting[-1] if fitting else COLD
 
 
 def blend_steps(settings: Mapping[str, Any]) -> list[Weights]:
