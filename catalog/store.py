@@ -53,18 +53,18 @@ from catalog.plan_store import (
     save_segments,
 )
 from catalog.progress import JobTally
+from catalog.source_store import load_source_map, save_source_map, set_source_sha256
 from catalog.tables import assets, playback_ids, presentations
 from kit import ids, job_store
 from kit.db import Json
-from catalog.source_store import load_source_map, save_source_map, set_source_sha256
 from kit.errors import Forbidden, NotFound
 from kit.jobs import NewJob, State
 from media.ids import AssetId, PlaybackId
 from media.info import MediaInfo
+from media.source_map import SourceMap
 
 __all__ = [  # the catalog's door: callers import plan functions from here too
     "SEGMENTS_CHANNEL",
-from media.source_map import SourceMap
     "AssetFilter",
     "Page",
     "advance",
@@ -80,24 +80,24 @@ from media.source_map import SourceMap
     "load_plan",
     "load_renditions",
     "load_segments",
+    "load_source_map",
     "lock_asset",
     "mark_errored",
     "mark_received",
     "playbacks_of",
     "publish",
-    "load_source_map",
     "purge_rows",
     "resolve_playback",
     "save_plan",
     "save_segments",
     "set_source_info",
+    "set_source_sha256",
     "slim_assets",
     "tallies",
     "update_details",
 ]  # fmt: skip
 
 PURGE = "catalog.purge"
-    "set_source_sha256",
 GIVEN_UP = (AssetStatus.ERRORED, AssetStatus.DELETED)  # nothing more will be made for these
 SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before a deletion can store anything
 _NOW = func.clock_timestamp()
