@@ -18,11 +18,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from accounts.keys import Principal
 from catalog.asset import NewAsset, PlaybackPolicy, Profile
 from ingest import address, details, sessions, tus, upload
 from ingest.receive import BodyBroken, Receiver
 from ingest.tus import Checksum
-from ingest.upload import Offer, UploadLocked, UploadSession
+from ingest.upload import Offer, UploadSession
 from kit.errors import HeadwaterError, Retry
 from kit.world import World
 
@@ -88,8 +89,12 @@ def _note_refusal(request: Request, error: HeadwaterError) -> None:
     notes: dict[str, str] = request.scope[_NOTES]
     if isinstance(error, tus.WrongVersion):
         notes["Tus-Version"] = tus.VERSION
-    if isinstance(error, UploadLocked):
-        notes["Retry-After"] = str(error.retry_after_s)
+
+
+def _owner(request: Request) -> str:
+    """Who creates: `authenticate` has noted the principal."""
+    principal: Principal = request.state.principal
+    return principal.id
 
 
 def _body_bytes(headers: Mapping[str, str]) -> int | None:
@@ -130,7 +135,7 @@ class _Uploads:
             error=UploadError(code=session.error_code or "", detail=session.error_detail or "") if failed else None,
         )
 
-    async def create(self, body: NewUpload) -> UploadResource:
+    async def create(self, request: Request, body: NewUpload) -> UploadResource:
         new = NewAsset(
             title=body.title,
             description=body.description,
@@ -139,7 +144,9 @@ class _Uploads:
             profile=body.profile,
             playback_policy=body.playback_policy,
         )
-        return self._resource(await self._receiver.row(lambda: sessions.create(self._world, new, size_bytes=body.size)))
+        return self._resource(
+            await self._receiver.row(lambda: sessions.create(self._world, new, owner=_owner(request), size_bytes=body.size))
+        )
 
     async def read(self, upload_id: str) -> UploadResource:
         return self._resource(await self._receiver.row(sessions.read, self._world, upload_id))
@@ -160,7 +167,9 @@ class _Uploads:
             tus.check_content_type(headers)
             if length is not None and body_bytes is not None:
                 upload.check_room(body_bytes, length)
-        session = await self._receiver.row(lambda: sessions.create(self._world, new, size_bytes=length, metadata=raw))
+        session = await self._receiver.row(
+            lambda: sessions.create(self._world, new, owner=_owner(request), size_bytes=length, metadata=raw)
+        )
         answer = {"Location": address.path_of(self._secret, session.id)}
         if body_bytes != 0:
             session = await self._first_body(session, Offer(0, body_bytes), request, checksum)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import catalog.store
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, WrongStatus
-from ingest import store, upload
+from ingest import quota, store, upload
 from ingest.received import received
 from ingest.upload import Offer, Tail, UploadEvent, UploadGone, UploadSession, UploadState
 from kit import db, ids
@@ -42,11 +42,14 @@ def transaction(world: World) -> Iterator[Connection]:
         raise
 
 
-def create(world: World, new: NewAsset, *, size_bytes: int | None, metadata: str = "") -> UploadSession:
-    """A new asset and its upload. An empty file is complete at once, and its asset is errored. Raises TooLarge."""
+def create(world: World, new: NewAsset, *, owner: str, size_bytes: int | None, metadata: str = "") -> UploadSession:
+    """A new asset and its upload. An empty file is complete at once, and its asset is errored. Raises TooLarge and QuotaReached."""
     limit = world.settings.max_upload_bytes
     upload.check_length(size_bytes or 0, limit)
+    allowed = quota.Quota(world.settings.max_open_uploads, world.settings.max_open_upload_bytes)
+    promised = limit if size_bytes is None else size_bytes
     with transaction(world) as conn:
+        quota.check(store.reserved(conn, owner, limit), promised, allowed)
         asset = catalog.store.create_asset(conn, new)
         session = store.create(
             conn,
@@ -54,8 +57,9 @@ def create(world: World, new: NewAsset, *, size_bytes: int | None, metadata: str
                 id=UploadId(ids.sortable("upl")),
                 asset_id=asset.id,
                 size_bytes=size_bytes,
-                part_bytes=upload.part_bytes(limit if size_bytes is None else size_bytes),
+                part_bytes=upload.part_bytes(promised),
                 expiry_s=world.settings.upload_expiry_s,
+                owner=owner,
                 metadata=metadata,
             ),
         )

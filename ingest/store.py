@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.tables import assets
+from ingest.quota import Reserved
 from ingest.upload import OPEN, Tail, UploadSession, UploadState
 from kit.db import Json, Timestamp, metadata
 from kit.errors import NotFound
@@ -56,6 +57,7 @@ uploads = Table(
     Column("multipart_id", Text),
     Column("tails", Json, nullable=False, server_default=text("'[]'")),  # [[start, end, epoch], …]
     Column("metadata", Text, nullable=False, server_default=text("''")),
+    Column("owner", Text, nullable=False, server_default=text("''")),  # who created it: an API key's id, or the open studio
     Column("epoch", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Timestamp),
     Column("expires_at", Timestamp, nullable=False),
@@ -67,6 +69,7 @@ uploads = Table(
     CheckConstraint("offset_bytes >= 0 AND (size_bytes IS NULL OR offset_bytes <= size_bytes)", name="offset_within_size"),
     CheckConstraint("state IN ('waiting', 'receiving', 'complete', 'errored', 'cancelled', 'expired')", name="state_known"),
     Index("ix_uploads_asset_id", "asset_id"),
+    Index("ix_uploads_owner_open", "owner", postgresql_where=text("state IN ('waiting', 'receiving')")),
     Index("ix_uploads_unfreed", "expires_at", postgresql_where=text("freed_at IS NULL")),
 )
 
@@ -100,11 +103,12 @@ class NewUpload:
     size_bytes: int | None
     part_bytes: int
     expiry_s: int
+    owner: str
     metadata: str = ""
 
 
 def _session(row: RowMapping) -> UploadSession:
-    values: dict[str, Any] = {name: row[name] for name in row if name not in ("freed_at", "offset_bytes", "db_now")}
+    values: dict[str, Any] = {name: row[name] for name in row if name not in ("freed_at", "owner", "offset_bytes", "db_now")}
     tails = tuple(Tail(start, end, epoch) for start, end, epoch in values.pop("tails"))
     return UploadSession(**{**values, "state": UploadState(values["state"])}, offset=row["offset_bytes"], tails=tails)
 
@@ -125,9 +129,22 @@ def create(conn: Connection, new: NewUpload) -> UploadSession:
         "size_bytes": new.size_bytes,
         "part_bytes": new.part_bytes,
         "metadata": new.metadata,
+        "owner": new.owner,
         "expires_at": _NOW + func.make_interval(0, 0, 0, 0, 0, 0, new.expiry_s),
     }
     return _session(conn.execute(insert(uploads).values(values).returning(*uploads.c)).mappings().one())
+
+
+def reserved(conn: Connection, owner: str, unsaid_bytes: int) -> Reserved:
+    """What `owner` has unfinished; an upload of unknown length counts `unsaid_bytes`.
+
+    Until the transaction ends nobody else is told about this owner, so whoever adds an upload in it adds to what was counted.
+    """
+    conn.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("uploads of " + owner, 0))))
+    promised = func.coalesce(func.sum(func.coalesce(uploads.c.size_bytes, unsaid_bytes)), 0)
+    query = select(func.count(), promised).where(uploads.c.owner == owner, uploads.c.state.in_(_OPEN))
+    count, size_bytes = conn.execute(query).one()
+    return Reserved(count, int(size_bytes))
 
 
 def get(conn: Connection, upload_id: str) -> tuple[UploadSession, datetime]:

@@ -9,6 +9,7 @@
     ├── Gone            410
     ├── TooLarge        413
     ├── Rejected        422  the media itself is the reason; never retried
+    ├── TooMany         429  a limit per caller is reached; the same request works later
     ├── Unavailable     503  a dependency is away; retried without using up an attempt
     └── StepFailed      500  a background step failed; retried with back-off, `code` says what happened
 
@@ -34,6 +35,7 @@ class HeadwaterError(Exception):
     status = 500
     code = "internal"
     retry = Retry.COUNTED
+    retry_after_s: int | None = None  # when the same request may work, if that is known
 
     def __init__(self, detail: str, *, code: str | None = None) -> None:
         super().__init__(detail)
@@ -74,6 +76,14 @@ class Rejected(HeadwaterError):
     """The source cannot be published. `code` is one of the documented codes of `ingest.checks`."""
 
     status, code, retry = 422, "unsupported_format", Retry.NEVER
+
+
+class TooMany(HeadwaterError):
+    status, code, retry = 429, "too_many_requests", Retry.NEVER
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(HeadwaterError):

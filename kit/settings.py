@@ -60,6 +60,12 @@ class Settings:
         doc="Bytes that the unfinished uploads of one API key may promise together; one that has not said its length counts as "
         "HEADWATER_MAX_UPLOAD_BYTES. 0 means any number.",
     )
+    max_open_uploads: int = _setting(1000, doc="Uploads that one API key may have unfinished at a time; 0 means any number.")
+    max_open_upload_bytes: int = _setting(
+        20 * 1000**4,
+        doc="Bytes that the unfinished uploads of one API key may promise together; one that has not said its length counts as "
+        "HEADWATER_MAX_UPLOAD_BYTES. 0 means any number.",
+    )
     max_duration_s: int = _setting(12 * 3600, doc="Longest source accepted.")
     max_pixels: int = _setting(8192 * 4320, doc="Largest picture accepted, width times height.")
     upload_expiry_s: int = _setting(24 * 3600, doc="An upload that receives nothing for this long is given up.")

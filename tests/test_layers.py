@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
-ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "origin", "recommend", "web", "worker", "stack", "tus_conformance")
+ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "origin", "recommend", "web", "worker", "stack",
+         "tus_conformance")  # fmt: skip
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,8 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "upload_locked": ProblemKind(423, "Another request is sending", "Wait as Retry-After says, then ask for the offset (HEAD)."),
     "upload_quota": ProblemKind(429, "Too much unfinished", "Finish or delete uploads of this key, or wait as Retry-After says."),
     "too_many_requests": ProblemKind(429, "Too many requests", "Wait as Retry-After says, then go on more slowly."),
+    "upload_quota": ProblemKind(429, "Too much unfinished", "Finish or delete uploads of this key, or wait as Retry-After says."),
+    "too_many_requests": ProblemKind(429, "Too many requests", "Wait as Retry-After says, then go on more slowly."),
     "checksum_mismatch": ProblemKind(460, "Checksum mismatch", "Send the same bytes again; nothing of them was kept."),
     "too_many_events": ProblemKind(429, "Too many events", "Send fewer events, or send them from a server with an API key."),
     "http_error": ProblemKind(400, "Refused", "The detail says why."),

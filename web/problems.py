@@ -116,7 +116,8 @@ def response_of(failure: Failure, scope: Scope, base_url: str) -> ProblemRespons
 
 
 def of_error(error: HeadwaterError) -> Failure:
-    return Failure(error.status, error.code, error.detail)
+    later = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return Failure(error.status, error.code, error.detail, headers=later)
 
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
