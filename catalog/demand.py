@@ -8,16 +8,21 @@ It does not wait, and does not encode.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
-from catalog.store import GIVEN_UP
+from catalog.store import GIVEN_UP, load_plan
 from catalog.tables import assets, renditions
 from kit import job_store
 from kit.errors import NotFound
 from kit.jobs import NewJob
+from media.plan import Chunk, EncodePlan
 
-SEGMENT = "transcode.segment"
+SEGMENT, ENCODE = "transcode.segment", "transcode.encode"
 INTERACTIVE_PRIORITY = 1000  # of work that a viewer is waiting for; far above everything else
+AHEAD_PRIORITY = -5  # of the chunks that this viewer will come to; before all other bulk work
+CHUNKS_AHEAD = 3
 
 
 def require_planned(conn: Connection, asset_id: str, plan_digest: str, rendition: str, index: int) -> None:
@@ -36,6 +41,14 @@ def want_segment(conn: Connection, asset_id: str, plan_digest: str, rendition: s
     """See that this segment is made next. Raises NotFound as `require_planned` does."""
     require_planned(conn, asset_id, plan_digest, rendition, index)
     job_store.enqueue(conn, segment_job(asset_id, plan_digest, rendition, index))
+    # Whoever has gone there goes on from there.
+    for chunk in chunks_from(load_plan(conn, asset_id), index):
+        job_store.prefer(conn, asset_id, ENCODE, {"chunk": chunk.index}, AHEAD_PRIORITY)
+
+
+def chunks_from(plan: EncodePlan, index: int) -> Sequence[Chunk]:
+    """The chunk of segment `index` and those behind it that its viewer will come to soon."""
+    return [chunk for chunk in plan.chunks if chunk.end_segment > index][:CHUNKS_AHEAD]
 
 
 def segment_job(asset_id: str, plan_digest: str, rendition: str, index: int) -> NewJob:

@@ -106,22 +106,49 @@ def load_init(conn: Connection, asset_id: str, plan_digest: str, rendition: str)
 def save_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: str, measured: Sequence[MeasuredSegment]) -> None:
     """Note stored segments; when that makes the rendition complete, its bit rates too. Whoever waits for them is told at commit
     (`SEGMENTS_CHANNEL`). What is noted already stays as it is. Raises NotFound for an unknown rendition."""
-    of_rendition = (renditions.c.asset_id == asset_id) & (renditions.c.plan_digest == plan_digest) & (renditions.c.name == rendition)
     # The lock lets exactly one of several chunks that end together see all segments.
-    found = conn.execute(select(renditions.c.segment_count, renditions.c.timescale).where(of_rendition).with_for_update()).one_or_none()
-    if found is None:
-        raise NotFound(f"The plan has no rendition {rendition}.", code="rendition_not_found")
+    segment_count, timescale = _lock_rendition(conn, asset_id, plan_digest, rendition)
     rows = [_segment_row(asset_id, plan_digest, rendition, segment) for segment in measured]
     if rows:
         conn.execute(upsert(segments).values(rows).on_conflict_do_nothing())
         conn.execute(select(func.pg_notify(SEGMENTS_CHANNEL, f"{asset_id}/{plan_digest}/{rendition}")))
     mine = _of(segments, asset_id, plan_digest, rendition)
-    if conn.execute(select(func.count()).select_from(segments).where(mine)).scalar_one() != found.segment_count:
+    if conn.execute(select(func.count()).select_from(segments).where(mine)).scalar_one() != segment_count:
         return
     stored = conn.execute(select(segments.c.size_bytes, segments.c.duration_ticks).where(mine).order_by(segments.c["index"])).all()
-    durations = [Fraction(row.duration_ticks, found.timescale) for row in stored]
+    durations = [Fraction(row.duration_ticks, timescale) for row in stored]
     rates = measure([row.size_bytes for row in stored], durations, max(1, round(max(durations))))
-    conn.execute(update(renditions).where(of_rendition).values(bitrate_bps=rates.bitrate_bps, peak_bps=rates.peak_bps))
+    conn.execute(
+        update(renditions)
+        .where(_rendition(asset_id, plan_digest, rendition))
+        .values(bitrate_bps=rates.bitrate_bps, peak_bps=rates.peak_bps)
+    )
+
+
+def lock_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: str, indexes: Sequence[int]) -> tuple[MeasuredSegment, ...]:
+    """Those of these segments that are recorded. Until the transaction ends nobody else records any of this rendition."""
+    _lock_rendition(conn, asset_id, plan_digest, rendition)
+    wanted = set(indexes)
+    return tuple(segment for segment in load_segments(conn, asset_id, plan_digest, rendition) if segment.index in wanted)
+
+
+def forget_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: str, indexes: Sequence[int]) -> None:
+    """Their objects are lost: they have to be made again."""
+    if indexes:
+        conn.execute(delete(segments).where(_of(segments, asset_id, plan_digest, rendition), segments.c["index"].in_(list(indexes))))
+
+
+def _lock_rendition(conn: Connection, asset_id: str, plan_digest: str, rendition: str) -> tuple[int, int]:
+    """The number of its segments, and its ticks per second. Raises NotFound."""
+    query = select(renditions.c.segment_count, renditions.c.timescale).where(_rendition(asset_id, plan_digest, rendition))
+    found = conn.execute(query.with_for_update()).one_or_none()
+    if found is None:
+        raise NotFound(f"The plan has no rendition {rendition}.", code="rendition_not_found")
+    return found.segment_count, found.timescale
+
+
+def _rendition(asset_id: str, plan_digest: str, name: str) -> ColumnElement[bool]:
+    return (renditions.c.asset_id == asset_id) & (renditions.c.plan_digest == plan_digest) & (renditions.c.name == name)
 
 
 def _of(table: Table, asset_id: str, plan_digest: str, rendition: str) -> ColumnElement[bool]:
@@ -157,6 +184,12 @@ def load_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: 
         )
         for row in conn.execute(query.order_by(segments.c["index"])).mappings()
     )
+
+
+def is_recorded(conn: Connection, asset_id: str, plan_digest: str, rendition: str, index: int) -> bool:
+    """Whether this segment is made."""
+    mine = _of(segments, asset_id, plan_digest, rendition) & (segments.c["index"] == index)
+    return bool(conn.execute(select(exists().where(mine))).scalar_one())
 
 
 def load_renditions(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tuple[RenditionRow, ...]]:

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 import catalog.store
 from catalog.asset import Asset, AssetStatus
 from kit import job_store
-from kit.jobs import NewJob
+from kit.jobs import URGENT, NewJob
 from media.ids import AssetId
 
 PROBE = "ingest.probe"
+PROBE_PRIORITY = URGENT + 10  # whoever has just uploaded is looking at the page
 
 
 def received(conn: Connection, asset_id: AssetId, source_key: str, size_bytes: int) -> Asset:
@@ -21,5 +22,5 @@ def received(conn: Connection, asset_id: AssetId, source_key: str, size_bytes: i
     """
     asset = catalog.store.mark_received(conn, asset_id, source_key=source_key, size_bytes=size_bytes)
     if asset.status is not AssetStatus.DELETED:
-        job_store.enqueue(conn, NewJob(PROBE, asset_id, asset_id))
+        job_store.enqueue(conn, NewJob(PROBE, asset_id, asset_id, priority=PROBE_PRIORITY))
     return asset

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Row,
+    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -42,6 +43,7 @@ from kit.errors import HeadwaterError
 from kit.ids import sortable
 from kit.jobs import (
     UNFINISHED,
+    URGENT,
     Cancelled,
     Claimed,
     Event,
@@ -59,6 +61,8 @@ from kit.jobs import (
 from kit.metrics import JobFigures
 
 CHANNEL = "headwater_outbox"
+URGENT_CHANNEL = "headwater_urgent"
+"""Notified when a job is made that somebody is waiting for (`kit.jobs.URGENT`)."""
 LEASE_S = 45.0
 RING_AGAIN_AFTER_S = 15.0
 
@@ -91,6 +95,7 @@ jobs = Table(
 Index("ix_jobs_ready", jobs.c.priority.desc(), jobs.c.created_at, postgresql_where=text("state = 'queued'"))
 Index("ix_jobs_leased", jobs.c.lease_until, postgresql_where=text("state = 'running'"))
 Index("ix_jobs_asset_id", jobs.c.asset_id)
+Index("ix_jobs_finished_at", jobs.c.finished_at)
 
 outbox = Table(
     "outbox",
@@ -103,6 +108,8 @@ outbox = Table(
 _FIELDS = tuple(field.name for field in dataclasses.fields(Job))
 _CHANGING = tuple(name for name in _FIELDS if name not in {"id", "kind", "subject", "asset_id", "args", "priority", "weight", "created_at"})
 _AT_ONCE = 500  # rows in one statement
+_CANDIDATES = 64  # jobs looked at in one claim; others may be claiming the first of them at this moment
+_REMEMBERED_S = 600  # how long it counts that an asset had its turn
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,6 +147,8 @@ def _enqueue_some(conn: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str,
     made = conn.execute(pg_insert(jobs).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject"]).returning(jobs))
     found = {(job.kind, job.subject): job for job in map(_job, made)}
     _ring(conn, [job.id for job in found.values()])
+    if any(job.priority >= URGENT for job in found.values()):
+        conn.execute(select(func.pg_notify(URGENT_CHANNEL, "")))
     for kind, subject in unique.keys() - found.keys():
         found[kind, subject] = _job(conn.execute(select(jobs).where(jobs.c.kind == kind, jobs.c.subject == subject)).one())
     return found
@@ -162,16 +171,54 @@ def _ring(conn: Connection, job_ids: Sequence[str]) -> None:
 # -- the life of one job
 
 
-def claim(conn: Connection, owner: str, lease_s: float = LEASE_S, kinds: Iterable[str] | None = None) -> Job | None:
-    """The most urgent job that is due, now owned by `owner`; None when there is none. Never waits for another claimer."""
-    ready = select(jobs, func.clock_timestamp().label("now")).where(
-        jobs.c.state == State.QUEUED, jobs.c.not_before <= func.statement_timestamp()
+def claim(
+    conn: Connection, owner: str, lease_s: float = LEASE_S, kinds: Iterable[str] | None = None, *, least_priority: int | None = None
+) -> Job | None:
+    """The most urgent job that is due (and at least as urgent as `least_priority`), now owned by `owner`; None when there is none.
+    Never waits for another claimer.
+
+    Among equally urgent jobs every asset gets its share: first comes the asset that the fewest workers work for, then the one that
+    has waited longest for its turn, then the oldest job. So a short title passes through a long one's hundreds of jobs.
+    """
+    for job_id in conn.scalars(_by_urgency(kinds, least_priority).limit(_CANDIDATES)).all():
+        free = select(jobs, func.clock_timestamp().label("now")).where(jobs.c.id == job_id, jobs.c.state == State.QUEUED)
+        row = conn.execute(free.with_for_update(skip_locked=True)).one_or_none()
+        if row is not None:
+            return _store(conn, advance(_job(row), Claimed(owner, lease_s), row.now))
+    return None
+
+
+def _by_urgency(kinds: Iterable[str] | None, least_priority: int | None) -> Select[tuple[str]]:
+    """The ids of the jobs that are due, most urgent first."""
+    running = select(jobs.c.asset_id, func.count().label("workers")).where(jobs.c.state == State.RUNNING).group_by(jobs.c.asset_id)
+    busy = running.subquery("busy")
+    lately = select(jobs.c.asset_id, func.max(jobs.c.finished_at).label("at"))
+    lately = lately.where(jobs.c.finished_at > func.statement_timestamp() - text(f"interval '{_REMEMBERED_S} seconds'"))
+    served = lately.group_by(jobs.c.asset_id).subquery("served")
+    due = (
+        select(jobs.c.id)
+        .outerjoin(busy, busy.c.asset_id == jobs.c.asset_id)
+        .outerjoin(served, served.c.asset_id == jobs.c.asset_id)
+        .where(jobs.c.state == State.QUEUED, jobs.c.not_before <= func.statement_timestamp())
+        .order_by(jobs.c.priority.desc(), func.coalesce(busy.c.workers, 0), served.c.at.asc().nulls_first(), jobs.c.created_at, jobs.c.id)
     )
     if kinds is not None:
-        ready = ready.where(jobs.c.kind.in_(list(kinds)))
-    ready = ready.order_by(jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id).limit(1).with_for_update(skip_locked=True)
-    row = conn.execute(ready).one_or_none()
-    return None if row is None else _store(conn, advance(_job(row), Claimed(owner, lease_s), row.now))
+        due = due.where(jobs.c.kind.in_(list(kinds)))
+    return due if least_priority is None else due.where(jobs.c.priority >= least_priority)
+
+
+def hold(conn: Connection, job: Job) -> None:
+    """Keeps the job from changing hands until the transaction ends. Raises Refused when it is not the owner's any more."""
+    row = conn.execute(select(jobs.c.state, jobs.c.epoch).where(jobs.c.id == job.id).with_for_update()).one_or_none()
+    if row is None or (row.state, row.epoch) != (State.RUNNING, job.epoch):
+        raise Refused(f"The job {job.id} is not this worker's any more.")
+
+
+def prefer(conn: Connection, asset_id: str, kind: str, args: Mapping[str, Any], priority: int) -> int:
+    """Raises what waits of this kind with these arguments to `priority`, if that is higher. Returns how many jobs it moved."""
+    waiting = (jobs.c.asset_id == asset_id) & (jobs.c.kind == kind) & (jobs.c.state == State.QUEUED)
+    raised = update(jobs).where(waiting, jobs.c.args.contains(dict(args)), jobs.c.priority < priority).values(priority=priority)
+    return conn.execute(raised).rowcount
 
 
 def heartbeat(conn: Connection, job: Job, progress: float, stats: Mapping[str, Any], lease_s: float = LEASE_S) -> bool:

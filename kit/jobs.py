@@ -137,6 +137,7 @@ TRANSITIONS: Mapping[tuple[State, type[Event]], tuple[State, ...]] = {
 """Which states each event leads to. A pair that is not here is refused: what has ended stays as it is."""
 
 UNFINISHED = (State.QUEUED, State.RUNNING)
+URGENT = 100  # from this priority on somebody is waiting for the job at this moment
 
 WORKER_LOST = "worker_lost"
 

@@ -45,6 +45,7 @@ class Settings:
         0, doc="Most bytes of sources that a machine keeps in its working space at a time; 0 means half of that disk."
     )
     delivery: Literal["accel", "stream"] = _setting("accel", doc="accel: nginx sends the bytes; stream: the API does, without our edge.")
+    segment_wait_s: float = _setting(8.0, doc="How long a viewer's request waits for a segment that is still being made.")
     studio: Literal["login", "open"] = _setting(
         "login", doc="login: the studio pages ask for an API key; open: they do not (loopback only)."
     )
@@ -60,18 +61,15 @@ class Settings:
         doc="Bytes that the unfinished uploads of one API key may promise together; one that has not said its length counts as "
         "HEADWATER_MAX_UPLOAD_BYTES. 0 means any number.",
     )
-    max_open_uploads: int = _setting(1000, doc="Uploads that one API key may have unfinished at a time; 0 means any number.")
-    max_open_upload_bytes: int = _setting(
-        20 * 1000**4,
-        doc="Bytes that the unfinished uploads of one API key may promise together; one that has not said its length counts as "
-        "HEADWATER_MAX_UPLOAD_BYTES. 0 means any number.",
-    )
     max_duration_s: int = _setting(12 * 3600, doc="Longest source accepted.")
     max_pixels: int = _setting(8192 * 4320, doc="Largest picture accepted, width times height.")
     upload_expiry_s: int = _setting(24 * 3600, doc="An upload that receives nothing for this long is given up.")
     import_private_addresses: bool = _setting(False, doc="Allow import by URL from loopback and private addresses.")
     incoming_poll_s: float = _setting(2.0, doc="How often incoming/ is listed where the store sends no notifications.")
     chunk_s: float = _setting(24.0, doc="Length of an encode chunk, rounded to whole segments.")
+    lowest_rung_first: bool = _setting(
+        False, doc="Make the lowest rung to its end before the others: a tenth more CPU, and any place of a long title is there sooner."
+    )
     worker_processes: int = _setting(0, doc="Encode processes of one worker; 0 means one for each core.")
     sandbox: Level = _setting(
         "full", doc="The weakest sandbox in which FFmpeg may open an upload; a machine that offers less refuses all media."

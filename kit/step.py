@@ -1,8 +1,9 @@
 """Runs one background step: claim, work, heartbeat, one transaction that ends it.
 
 A step has two halves. `run` has effects on the object store and on processes, may take hours, may be done twice, and writes
-no SQL. `save` writes SQL only, inside the transaction that ends the job, so what it writes counts exactly if this owner still
-held the job. Which steps follow is the business of a `Flow`, inside that same transaction.
+no SQL, but for parts of its result that others wait for (`Beat.commit`). `save` writes SQL only, inside the transaction that ends
+the job, so what it writes counts exactly if this owner still held the job. Which steps follow is the business of a `Flow`, inside
+that same transaction.
 
 While `run` works, a thread renews the lease. When the job is lost, cancelled, or the worker has to stop, it sets
 `beat.cancelled`; every process that the step started through `world.runner` is then killed. What processes used up is noted
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +45,10 @@ T = TypeVar("T")
 class Beat:
     """What a running step may say, and hear, while it works. Any thread may call it."""
 
-    def __init__(self) -> None:
+    def __init__(self, commit: Callable[[Callable[[Connection], Any]], Any] | None = None) -> None:
         self.cancelled = threading.Event()
         """Set when the result is not wanted any more; the step should return or raise soon."""
+        self._commit = commit
         self._lock = threading.Lock()
         self._fraction = 0.0
         self._stats: dict[str, Any] = {}
@@ -55,6 +58,13 @@ class Beat:
         with self._lock:
             self._fraction = max(self._fraction, min(1.0, fraction))
             self._stats.update(stats)
+
+    def commit(self, work: Callable[[Connection], T]) -> T:
+        """Runs `work` in a transaction of its own, now, for what others should see before the step ends. It counts exactly if
+        this owner still holds the job, which is held fast meanwhile. Raises Refused, and whatever `work` raises."""
+        assert self._commit is not None, "this beat belongs to no running job"
+        result: T = self._commit(work)
+        return result
 
     def ran(self, completed: Completed) -> None:
         """Adds what a process used up. Called for every run of the step's `world.runner`."""
@@ -174,17 +184,18 @@ def run_step(
     stopping: threading.Event | None = None,
     lease_s: float = job_store.LEASE_S,
     beat_s: float = BEAT_S,
+    least_priority: int | None = None,
 ) -> bool:
-    """Claims one job and runs it to its end, whatever that is. False when there was nothing to do.
+    """Claims one job (as urgent as `least_priority`) and runs it to its end, whatever that is. False when there was nothing to do.
 
     With `stopping` set, the work is broken off and the job handed back. Raises only what the claim raises, when the database
     is away (`kit.db.is_away`).
     """
     with world.db.begin() as conn:
-        job = job_store.claim(conn, owner, lease_s, kinds=tuple(steps))
+        job = job_store.claim(conn, owner, lease_s, kinds=tuple(steps), least_priority=least_priority)
     if job is None:
         return False
-    beat, stop = Beat(), stopping or threading.Event()
+    beat, stop = Beat(functools.partial(_commit_held, world, job)), stopping or threading.Event()
     began_s = world.clock.monotonic_s()
     with _Heart(world, job, beat, stop, lease_s=lease_s, beat_s=beat_s) as heart:
         error, result = _attempt(dataclasses.replace(world, runner=WatchedRunner(world.runner, beat)), steps[job.kind], job, beat)
@@ -194,6 +205,12 @@ def run_step(
     metrics.STEPS.labels(job.kind, outcome).inc()
     metrics.STEP_SECONDS.labels(job.kind).observe(stats["wall_s"])
     return True
+
+
+def _commit_held(world: World, job: Job, work: Callable[[Connection], T]) -> T:
+    with world.db.begin() as conn:
+        job_store.hold(conn, job)
+        return work(conn)
 
 
 def _attempt(world: World, step: Step, job: Job, beat: Beat) -> tuple[HeadwaterError | None, Any]:

@@ -6,6 +6,7 @@ option or encoder never meets old segments.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,6 +22,14 @@ class Chunk:
     index: int
     first_segment: int
     end_segment: int
+
+    @property
+    def segments(self) -> range:
+        return range(self.first_segment, self.end_segment)
+
+    def of(self, renditions: Iterable[str]) -> dict[str, range]:
+        """All segments of the chunk, for each of these renditions."""
+        return dict.fromkeys(renditions, self.segments)
 
 
 @dataclass(frozen=True, slots=True)

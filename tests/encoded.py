@@ -20,8 +20,8 @@ from kit.world import World
 from media.info import MediaInfo
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
-from transcode.cut import Segment, audio_segments, video_segments
-from transcode.ffmpeg import Work, audio_command, encode_command, init_command
+from transcode.cut import AudioCutter, Segment, video_segment
+from transcode.ffmpeg import Work, audio_command, encode_command, init_command, segment_path
 from transcode.plan import PlanOptions, make_plan
 from transcode.verify import check_audio_init, check_same_init, check_video, check_video_init
 
@@ -83,17 +83,23 @@ def encode(
         runs.append(run(world, audio_command(work)))
         data = (folder / f"{plan.audio.name}.mp4").read_bytes()
         media = check_same_init(data, plan.audio.name, hashlib.sha256(inits[plan.audio.name]).hexdigest())
-        segments[plan.audio.name] = list(audio_segments(data, media, plan))
+        cutter = AudioCutter(plan)
+        segments[plan.audio.name] = list(cutter.take(data[media:]))
+        cutter.finish()
     return EncodedTitle(info, plan, folder, inits, segments, runs)
 
 
 def _video(world: World, work: Work, inits: Mapping[str, bytes], runs: list[Completed]) -> Iterator[tuple[str, list[Segment]]]:
-    plan = work.plan
-    for chunk in plan.chunks:
-        for group in plan.groups:
-            runs.append(run(world, encode_command(work, chunk, group)))
-            for name in group:
-                data = (work.out_dir / f"{name}.mp4").read_bytes()
-                sha256 = hashlib.sha256(inits[name]).hexdigest()
-                fragments = check_video(data, plan, plan.rendition(name), chunk, init_sha256=sha256)
-                yield name, list(video_segments(data, fragments, plan, chunk))
+    for chunk in work.plan.chunks:
+        for group in work.plan.groups:
+            wanted = chunk.of(group)
+            runs.append(run(world, encode_command(work, wanted)))
+            for name, indexes in wanted.items():
+                yield name, [video(work, inits[name], name, index) for index in indexes]
+
+
+def video(work: Work, init: bytes, name: str, index: int) -> Segment:
+    """The segment that an `encode_command` has written, verified and cut."""
+    data = segment_path(work.out_dir, name, index).read_bytes()
+    fragments = check_video(data, work.plan, work.plan.rendition(name), index, init_sha256=hashlib.sha256(init).hexdigest())
+    return video_segment(data, fragments, work.plan, index)

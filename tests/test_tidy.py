@@ -20,6 +20,7 @@ ALLOWED = frozenset({
     "kit/step.py: broad except in _insist",  # raises again what is not the database being away
     "kit/step.py: broad except in _renew",  # whatever keeps a lease from being renewed has one meaning
     "worker/tasks.py: broad except in _work",  # a worker process's main: it lives on to look again
+    "worker/tasks.py: broad except in _hurry",  # a thread's main: the lane for urgent work stays open
     "worker/outbox.py: broad except in relay",  # the relay's main: it lives on to send again
     "worker/sweeper.py: broad except in sweep",  # the sweeper's main: it lives on to sweep again
     "ingest/watch.py: broad except in watch",  # a thread's main: it lives on to look again

@@ -14,58 +14,103 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from media.grid import AAC_FRAME_SAMPLES
 from media.isobmff import Data, FragmentBoxes, moved, read_fragments, segment_type, write_fragment
-from media.plan import Chunk, EncodePlan
+from media.plan import EncodePlan
 from media.segments import Fragment, MeasuredSegment
+from transcode.table import AAC_PRIMING_FRAMES
 from transcode.verify import MissingFrames, check_audio_frames, reorder_ticks
 
 Segment = tuple[MeasuredSegment, bytes]
 
 AUDIO_TRACK_ID = 1  # the only track that FFmpeg writes into the file
-PRIMING_FRAMES = 1
 
 
-def video_segments(data: bytes, fragments: Sequence[FragmentBoxes], plan: EncodePlan, chunk: Chunk) -> Iterator[Segment]:
-    """The segments of a chunk of one rung, from fragments that `transcode.verify` has passed."""
-    grid, left = plan.grid, iter(fragments)
-    for index in range(chunk.first_segment, chunk.end_segment):
-        first, end = grid.segment_bounds(index)
-        parts, pieces, frame = [], [segment_type()], first
-        size = len(pieces[0])
-        while frame < end:
-            fragment = next(left)
-            number, time = frame // grid.gop_frames + 1, frame * grid.frame_ticks
-            piece = moved(data, fragment, sequence=number, decode_time=time, composition_delay=reorder_ticks(plan))
-            keyframe_size = fragment.keyframe_size + len(piece) - fragment.size
-            parts.append(Fragment(size, len(piece), keyframe_size, fragment.duration))
-            pieces.append(piece)
-            size += len(piece)
-            frame += len(fragment.samples)
-        yield _measured(index, first * grid.frame_ticks, parts, b"".join(pieces))
+def video_segment(data: bytes, fragments: Sequence[FragmentBoxes], plan: EncodePlan, index: int) -> Segment:
+    """One segment of one rung, from fragments that `transcode.verify` has passed."""
+    grid = plan.grid
+    first, _ = grid.segment_bounds(index)
+    parts, pieces, frame = [], [segment_type()], first
+    size = len(pieces[0])
+    for fragment in fragments:
+        number, time = frame // grid.gop_frames + 1, frame * grid.frame_ticks
+        piece = moved(data, fragment, sequence=number, decode_time=time, composition_delay=reorder_ticks(plan))
+        keyframe_size = fragment.keyframe_size + len(piece) - fragment.size
+        parts.append(Fragment(size, len(piece), keyframe_size, fragment.duration))
+        pieces.append(piece)
+        size += len(piece)
+        frame += len(fragment.samples)
+    return _measured(index, first * grid.frame_ticks, parts, b"".join(pieces))
 
 
-def audio_segments(data: Data, media: int, plan: EncodePlan) -> Iterator[Segment]:
-    """The segments of the whole track. Raises MissingFrames when the encoder wrote fewer frames than the title lasts.
+def audio_segment(frames: Sequence[bytes], plan: EncodePlan, index: int) -> Segment:
+    """One segment of the track, from its coded AAC frames."""
+    first, _ = plan.grid.audio_bounds(index)
+    start, samples = first * AAC_FRAME_SAMPLES, len(frames) * AAC_FRAME_SAMPLES
+    body = write_fragment(track_id=AUDIO_TRACK_ID, sequence=index + 1, decode_time=start, sample_duration=AAC_FRAME_SAMPLES, samples=frames)
+    head = segment_type()
+    part = Fragment(len(head), len(body), len(body) - sum(map(len, frames[1:])), samples)
+    return _measured(index, start, [part], head + body)
 
-    Reads fragment by fragment, as a long track is hundreds of megabytes.
+
+class AudioCutter:
+    """Cuts a track while it is being encoded: give it whole fragments as they are written, and take whole segments.
+
+    `first`: the index of the first segment to make; `skip`: AAC frames in front of it; `stop`: one past the last segment.
     """
-    written = (frame for fragment in read_fragments(data, media) for frame in check_audio_frames(fragment))
-    frames = islice(written, PRIMING_FRAMES, None)
-    for index in range(plan.grid.segment_count):
-        first, end = plan.grid.audio_bounds(index)
-        coded = [bytes(data[offset : offset + size]) for offset, size in islice(frames, end - first)]
-        if len(coded) != end - first:
-            raise MissingFrames(f"Audio segment {index} has {len(coded)} frames instead of {end - first}.")
-        start, samples = first * AAC_FRAME_SAMPLES, len(coded) * AAC_FRAME_SAMPLES
-        body = write_fragment(
-            track_id=AUDIO_TRACK_ID, sequence=index + 1, decode_time=start, sample_duration=AAC_FRAME_SAMPLES, samples=coded
-        )
-        head = segment_type()
-        part = Fragment(len(head), len(body), len(body) - sum(map(len, coded[1:])), samples)
-        yield _measured(index, start, [part], head + body)
+
+    def __init__(self, plan: EncodePlan, first: int = 0, skip: int = AAC_PRIMING_FRAMES, stop: int | None = None) -> None:
+        self._plan, self._index, self._skip = plan, first, skip
+        self._stop = plan.grid.segment_count if stop is None else stop
+        self._frames: list[bytes] = []
+
+    def take(self, data: Data) -> Iterator[Segment]:
+        """The segments that are whole now. `data`: whole fragments. Raises BadEncode and BadBoxes."""
+        for fragment in read_fragments(data):
+            self._frames += [bytes(data[offset : offset + size]) for offset, size in check_audio_frames(fragment)]
+        dropped = min(self._skip, len(self._frames))
+        self._skip -= dropped
+        del self._frames[:dropped]
+        while self._index < self._stop:
+            wanted = self._wanted()
+            if len(self._frames) < wanted:
+                return
+            yield audio_segment(self._frames[:wanted], self._plan, self._index)
+            del self._frames[:wanted]
+            self._index += 1
+
+    def finish(self) -> None:
+        """Raises MissingFrames when the encoder wrote fewer frames than the title lasts."""
+        if self._index < self._stop:
+            raise MissingFrames(f"Audio segment {self._index} has {len(self._frames)} frames instead of {self._wanted()}.")
+
+    def _wanted(self) -> int:
+        first, end = self._plan.grid.audio_bounds(self._index)
+        return end - first
+
+
+def header_size(data: Data) -> int | None:
+    """The size of the header that a file begins with; None while it is not whole."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4]), bytes(data[at + 4 : at + 8])
+        at += max(8, size)
+        if kind == b"moov":
+            return at if at <= len(data) else None
+    return None
+
+
+def whole_fragments(data: Data) -> int:
+    """How many bytes of `data`, which begins with a fragment and may end anywhere, are whole fragments."""
+    at = whole = 0
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4]), bytes(data[at + 4 : at + 8])
+        if size < 8 or at + size > len(data):  # FFmpeg's fragments are far below the 4 GiB at which sizes are written otherwise
+            break
+        at += size
+        whole = at if kind == b"mdat" else whole
+    return whole
 
 
 def _measured(index: int, decode_time: int, parts: Sequence[Fragment], data: bytes) -> Segment:

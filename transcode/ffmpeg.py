@@ -17,7 +17,7 @@ be opened, so no upload can make FFmpeg open anything else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -30,10 +30,11 @@ from kit.process import Command
 from media import accepted
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.info import AudioStream, MediaInfo, VideoStream
-from media.plan import Chunk, EncodePlan
+from media.plan import EncodePlan
 from media.rendition import AudioRendition, VideoRendition
 from transcode.colour import BT709, Filter, conversion
-from transcode.plan import chunk_frames, lead_in_keyframe, poster_size, tail_frames
+from transcode.plan import frames_of, lead_in_keyframe, poster_size, tail_frames
+from transcode.table import AAC_PRIMING_FRAMES
 
 Stream = Any  # ffmpeg-python has no types
 
@@ -51,6 +52,9 @@ _PLAIN = {"map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact"}
 _VIDEO_FRAGMENTS = "+frag_keyframe+empty_moov+default_base_moof+cmaf+negative_cts_offsets+skip_trailer"
 _UNINDEXED = ("mpegts", "mpeg", "flv", "asf")
 _MATROSKA_STEP_BACK = Fraction(3, 23)
+
+AUDIO_RUN_UP_FRAMES = 96  # about two seconds
+AUDIO_RUN_OUT_FRAMES = 8
 
 _AUDIO_FRAGMENTS = "+empty_moov+default_base_moof+cmaf+skip_trailer"
 
@@ -72,23 +76,34 @@ class Work:
         return self.info.video
 
 
-def encode_command(work: Work, chunk: Chunk, group: Sequence[str], *, rewind: Fraction | None = Fraction(0)) -> Command:
-    """Decode the source of one chunk once, and encode the rungs of `group`, each to `out_dir`/<rung>.mp4.
+def encode_command(work: Work, wanted: Mapping[str, Sequence[int]], *, rewind: Fraction | None = Fraction(0)) -> Command:
+    """Decode a stretch of the source once, and encode of each rung the segments that `wanted` names, each to `segment_path`.
 
-    Decoding begins at the source keyframe before the chunk, `rewind` seconds further back, or at the start of the file (None):
-    the further back the slower, and the less is asked of the source's index. The pictures are the same.
+    Every segment has an encoder of its own, which knows nothing of what came before. So a segment's bytes are the same whether it
+    is made alone or among others (tests/media/test_encode.py), for 1 to 3 % more CPU than one encoder for each rung.
+
+    Decoding begins at the source keyframe before the first frame, `rewind` seconds further back, or at the start of the file
+    (None): the further back the slower, and the less is asked of the source's index. The pictures are the same.
     """
     plan, video = work.plan, work.video
-    rungs = [plan.rendition(name) for name in group]
-    first, end = chunk_frames(plan, chunk)
+    first, end = frames_of(plan, wanted)
     keyframe = None if rewind is None else lead_in_keyframe(plan, video, first, rewind)
-    pictures = _pictures(work, keyframe)
-    pictures = _on_grid(pictures, plan, video, first, end)
-    outputs = [_rung_output(picture, rung, plan, work.out_dir) for picture, rung in zip(_scaled(pictures, rungs), rungs, strict=True)]
+    rungs = [plan.rendition(name) for name in wanted]
+    pictures = _on_grid(_pictures(work, keyframe), plan, video, first, end)
+    outputs = [
+        _rung_output(piece, rung, plan, segment_path(work.out_dir, rung.name, index))
+        for picture, rung in zip(_scaled(pictures, rungs), rungs, strict=True)
+        for index, piece in _segments(picture, plan, first, wanted[rung.name])
+    ]
     start = video.start if keyframe is None else keyframe
     decoded_frames = max(Fraction(0), end - (start - plan.origin) * plan.grid.frame_rate)
     pixels = sum(rung.width * rung.height for rung in rungs) * (end - first) + video.coded_width * video.coded_height * decoded_frames
     return _command(outputs, work.program, timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S)
+
+
+def segment_path(folder: Path, rendition: str, index: int) -> Path:
+    """Where `encode_command` writes one segment."""
+    return folder / f"{rendition}-{index:05d}.mp4"
 
 
 def init_command(plan: EncodePlan, out_dir: Path, program: str) -> Command:
@@ -100,7 +115,7 @@ def init_command(plan: EncodePlan, out_dir: Path, program: str) -> Command:
     for rung in plan.video:
         grey = _generated(f"color=gray:size={rung.width}x{rung.height}:rate={rung.frame_rate}")
         grey = _chain(grey.filter("trim", end_frame=INIT_FRAMES).filter("format", "yuv420p").filter("setsar", 1), (BT709,))
-        outputs.append(_rung_output(grey, rung, plan, out_dir))
+        outputs.append(_rung_output(grey, rung, plan, out_dir / f"{rung.name}.mp4"))
     if plan.audio is not None:
         silence = _generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl=stereo").filter("atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES)
         outputs.append(_audio_output(silence, plan.audio, out_dir))
@@ -112,13 +127,41 @@ def audio_command(work: Work) -> Command:
 
     Gaps become silence, and the track is begun and ended with the video, so that sample n is heard n / 48,000 s into the title.
     """
-    plan, rendition = work.plan, work.plan.audio
+    return _audio_run(work, 0, work.plan.grid.audio_frames, None)
+
+
+def audio_segment_command(work: Work, index: int) -> tuple[Command, int]:
+    """One segment of the track by itself, for a viewer who cannot wait for the whole; and how many AAC frames come before it in
+    the output, priming included.
+    """
+    first, _ = work.plan.grid.audio_bounds(index)
+    begin, until = audio_run(work.plan, work.info.container, index)
+    start = work.plan.origin + Fraction(begin * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
+    return _audio_run(work, begin, until, start if begin else None), AAC_PRIMING_FRAMES + first - begin
+
+
+def audio_run(plan: EncodePlan, container: str, index: int) -> tuple[int, int]:
+    """The AAC frames [begin, end) to encode for one segment of the track.
+
+    The run begins two seconds early, so that decoder and encoder have settled when the segment begins, and ends a little late, because
+    the encoder looks ahead. Where the container has no index to find that place with, it begins at the start.
+    """
+    first, end = plan.grid.audio_bounds(index)
+    seekable = not any(name in _UNINDEXED for name in container.split(","))
+    begin = max(0, first - AUDIO_RUN_UP_FRAMES) if seekable else 0
+    return begin, min(plan.grid.audio_frames, end + AUDIO_RUN_OUT_FRAMES)
+
+
+def _audio_run(work: Work, begin: int, end: int, seek: Fraction | None) -> Command:
+    """AAC frames [begin, end) of the track, in one encoder run. `seek`: the source time to begin reading at."""
+    rendition = work.plan.audio
     if rendition is None:
         raise ValueError("the plan has no audio")
     stream = next(item for item in work.info.audio if item.index == rendition.source_index)
-    samples = plan.grid.audio_frames * AAC_FRAME_SAMPLES
-    sound = _sound(work, stream)
-    sound = sound.filter("asettb", f"1/{AUDIO_RATE_HZ}").filter("asetpts", f"PTS-({round(plan.origin * AUDIO_RATE_HZ)})")
+    samples = (end - begin) * AAC_FRAME_SAMPLES
+    shift = round(work.plan.origin * AUDIO_RATE_HZ) + begin * AAC_FRAME_SAMPLES
+    sound = _sound(work, stream, seek)
+    sound = sound.filter("asettb", f"1/{AUDIO_RATE_HZ}").filter("asetpts", f"PTS-({shift})")
     if stream.channels == 1:
         sound = sound.filter(
             "channelmap", map="0|0", channel_layout="stereo"
@@ -159,9 +202,9 @@ def _pictures(work: Work, keyframe: Fraction | None, more: Mapping[str, str] | N
     return _source(work, work.video.index, decoders, keyframe, more or {})
 
 
-def _sound(work: Work, stream: AudioStream) -> Stream:
-    """One audio track, decoded whole."""
-    return _source(work, stream.index, accepted.AUDIO_CODECS.get(stream.codec, (stream.codec,)), None, {})
+def _sound(work: Work, stream: AudioStream, seek: Fraction | None) -> Stream:
+    """One audio track, decoded from `seek` or from the file's start."""
+    return _source(work, stream.index, accepted.AUDIO_CODECS.get(stream.codec, (stream.codec,)), seek, {})
 
 
 def _source(work: Work, index: int, decoders: Sequence[str], keyframe: Fraction | None, more: Mapping[str, str]) -> Stream:
@@ -224,6 +267,14 @@ def _field_mode(video: VideoStream) -> str:
     return "send_field" if video.frame_rate > frames_per_s * Fraction(3, 2) else "send_frame"
 
 
+def _segments(pictures: Stream, plan: EncodePlan, first: int, indexes: Sequence[int]) -> Iterator[tuple[int, Stream]]:
+    """The pictures of each segment, out of those of the grid from frame `first` on."""
+    copies = pictures.filter_multi_output("split", len(indexes)) if len(indexes) > 1 else [pictures]
+    for number, index in enumerate(indexes):
+        start, end = plan.grid.segment_bounds(index)
+        yield index, copies[number].filter("trim", start_pts=start - first, end_pts=end - first)
+
+
 def _scaled(pictures: Stream, rungs: Sequence[VideoRendition]) -> list[Stream]:
     """One stream of finished pictures for each rung."""
     copies = pictures.filter_multi_output("split", len(rungs)) if len(rungs) > 1 else [pictures]
@@ -236,7 +287,7 @@ def _scale(pictures: Stream, rung: VideoRendition) -> Stream:
     return _chain(scaled.filter("format", "yuv420p").filter("setsar", 1), (BT709,))
 
 
-def _rung_output(pictures: Stream, rung: VideoRendition, plan: EncodePlan, out_dir: Path) -> Stream:
+def _rung_output(pictures: Stream, rung: VideoRendition, plan: EncodePlan, target: Path) -> Stream:
     gop = plan.grid.gop_frames
     x264 = {
         "stitchable": 1,  # headers that do not depend on rate control, so that one init segment serves all chunks
@@ -267,7 +318,7 @@ def _rung_output(pictures: Stream, rung: VideoRendition, plan: EncodePlan, out_d
         "flags:v": "+bitexact",
         "movflags": _VIDEO_FRAGMENTS,
     }
-    return ffmpeg.output(pictures, _file(out_dir / f"{rung.name}.mp4"), f="mp4", **options, **_PLAIN)
+    return ffmpeg.output(pictures, _file(target), f="mp4", **options, **_PLAIN)
 
 
 def _audio_output(sound: Stream, rendition: AudioRendition, out_dir: Path) -> Stream:
@@ -278,7 +329,8 @@ def _audio_output(sound: Stream, rendition: AudioRendition, out_dir: Path) -> St
         "ac": rendition.channels,
         "flags:a": "+bitexact",
         "use_editlist": 0,  # the priming frame is cut off instead (`transcode.cut`)
-        "frag_duration": 10_000_000,  # microseconds; only how much FFmpeg holds before it writes
+        "flush_packets": 1,  # the file is read while it grows
+        "frag_duration": 2_000_000,  # microseconds; only how much FFmpeg holds before it writes
         "movflags": _AUDIO_FRAGMENTS,
     }
     return ffmpeg.output(sound, _file(out_dir / f"{rendition.name}.mp4"), f="mp4", **options, **_PLAIN)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from media.codecs import AAC_LC
-from media.grid import AUDIO_RATE_HZ, SegmentGrid
+from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
 from media.info import AudioStream, MediaInfo, VideoStream
 from media.plan import Chunk, EncodePlan
@@ -25,13 +25,17 @@ from media.rendition import AudioRendition, VideoRendition
 from transcode import table
 from transcode.ladder import Profile, Size, rungs
 
-PLANNER_VERSION = 2  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
+PLANNER_VERSION = 3  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
 
 CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is encoder priming, and is cut off
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off
+READ_ON_S = Fraction(1)  # read beyond what is shown
 NEARLY_SQUARE = Fraction(1, 100)
 POSTER_WIDTH = 1280
-EARLY_RUNG_FROM_PIXELS = 7_000_000_000  # of all rungs together: about 120 CPU seconds at 17 ns for each (measured); see `_groups`
+# FFmpeg keeps the encoder of every segment of a chunk until its run ends: about 64 bytes for each of its pixels (measured), and a
+# third of that for decoding and scaling. The bound leaves a run below 2.5 GiB.
+ENCODER_BYTES_PER_PIXEL = 64
+CHUNK_MEMORY_BYTES = 2_100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class PlanOptions:
 
     chunk_s: float = 24.0
     profile: Profile = "default"
+    lowest_first: bool = False  # the lowest rung is made to the end before the others are begun
 
 
 def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder: str) -> EncodePlan:
@@ -60,8 +65,8 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
         origin=origin,
         video=ladder,
         audio=None if sound is None else _audio_rendition(sound),
-        chunks=tuple(_chunks(grid, options.chunk_s, keyframes)),
-        groups=_groups(ladder, grid),
+        chunks=tuple(_chunks(grid, options.chunk_s, _most_segments(ladder), keyframes)),
+        groups=_groups(ladder, lowest_first=options.lowest_first),
     )
     return _with_digest(plan)
 
@@ -102,35 +107,40 @@ def _audio_rendition(sound: AudioStream) -> AudioRendition:
     )
 
 
-def _groups(ladder: tuple[VideoRendition, ...], grid: SegmentGrid) -> tuple[tuple[str, ...], ...]:
-    """The lowest rung alone and first, so that a long title plays early, then all others from one decode.
+def _groups(ladder: tuple[VideoRendition, ...], *, lowest_first: bool) -> tuple[tuple[str, ...], ...]:
+    """All rungs from one decode of each chunk, or the lowest alone and first.
 
     The second decode costs 8 to 13 % of the CPU of the whole ladder for 1080p sources of 4 to 6 Mbit/s (`make bench-transcode`), and
-    more for higher bitrates. A title whose ladder takes two cores a minute is done so soon that it is not worth it, and is decoded
-    once.
+    more for higher bitrates. What it would buy, a title that can be watched from any place early, costs nothing until somebody
+    goes there (docs/decisions/0008-order.md).
     """
     names = tuple(rung.name for rung in ladder)
-    if len(names) == 1 or grid.frames * sum(rung.width * rung.height for rung in ladder) < EARLY_RUNG_FROM_PIXELS:
-        return (names,)
-    return names[:1], names[1:]
+    return (names[:1], names[1:]) if lowest_first and len(names) > 1 else (names,)
 
 
-def _chunks(grid: SegmentGrid, chunk_s: float, keyframes: tuple[Fraction, ...]) -> Iterator[Chunk]:
-    """The first chunk is one segment, so that something can be watched soon; the others last about `chunk_s`.
+def _most_segments(ladder: tuple[VideoRendition, ...]) -> int:
+    """How many segments of all rungs one FFmpeg run may hold in memory."""
+    pixels = sum(rung.width * rung.height for rung in ladder)
+    return max(1, CHUNK_MEMORY_BYTES // (ENCODER_BYTES_PER_PIXEL * pixels))
+
+
+def _chunks(grid: SegmentGrid, chunk_s: float, most: int, keyframes: tuple[Fraction, ...]) -> Iterator[Chunk]:
+    """The first chunk is one segment, so that every rung can be watched soon; the others last about `chunk_s`.
 
     A chunk may be a quarter longer or shorter than asked for, to begin where little has to be decoded first: every process
-    decodes from the source keyframe before its first frame. What would be left behind the last chunk joins it.
+    decodes from the source keyframe before its first frame. What would be left behind the last chunk joins it. None has more than
+    `most` segments.
     """
-    wanted = max(1, round(chunk_s / float(grid.segment_frames / grid.frame_rate)))
+    wanted = min(most, max(1, round(chunk_s / float(grid.segment_frames / grid.frame_rate))))
     first, index, slack = 0, 0, wanted // 4
     while first < grid.segment_count:
         left = grid.segment_count - first
         if first == 0:
             length = 1
-        elif left <= wanted + wanted // 2:
+        elif left <= min(most, wanted + wanted // 2):
             length = left
         else:
-            lengths = sorted(range(wanted - slack, wanted + slack + 1), key=lambda length: abs(length - wanted))
+            lengths = sorted(range(wanted - slack, min(most, wanted + slack) + 1), key=lambda length: abs(length - wanted))
             length = min(lengths, key=lambda length: _lead_in(grid, first + length, keyframes))
         yield Chunk(index, first, first + length)
         first, index = first + length, index + 1
@@ -142,9 +152,10 @@ def _lead_in(grid: SegmentGrid, segment: int, keyframes: tuple[Fraction, ...]) -
     return start - max((time for time in keyframes if time <= start), default=Fraction(0))
 
 
-def chunk_frames(plan: EncodePlan, chunk: Chunk) -> tuple[int, int]:
-    """The first grid frame of the chunk, and one past its last."""
-    return plan.grid.segment_bounds(chunk.first_segment)[0], plan.grid.segment_bounds(chunk.end_segment - 1)[1]
+def frames_of(plan: EncodePlan, wanted: Mapping[str, Sequence[int]]) -> tuple[int, int]:
+    """The first grid frame of these segments, and one past their last."""
+    indexes = [index for of_rung in wanted.values() for index in of_rung]
+    return plan.grid.segment_bounds(min(indexes))[0], plan.grid.segment_bounds(max(indexes))[1]
 
 
 def lead_in_keyframe(plan: EncodePlan, video: VideoStream, frame: int, rewind: Fraction = Fraction(0)) -> Fraction | None:
@@ -156,6 +167,38 @@ def lead_in_keyframe(plan: EncodePlan, video: VideoStream, frame: int, rewind: F
     start = plan.origin + (frame - margin) / plan.grid.frame_rate - rewind
     keyframe = max((time for time in video.keyframes if time <= start), default=None)
     return None if keyframe is None or keyframe <= video.start else keyframe
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The stretches of the source that a piece of work reads: from one source time to another, seconds."""
+
+    video: tuple[tuple[Fraction, Fraction], ...] = ()
+    audio: tuple[Fraction, Fraction] | None = None
+
+
+def video_needs(plan: EncodePlan, video: VideoStream, wanted: Mapping[str, Sequence[int]], rewind: Fraction | None) -> Needs | None:
+    """What the encoding of these segments reads, when it begins `rewind` seconds earlier than it should have to. None: everything."""
+    if rewind is None:
+        return None
+    first, end = frames_of(plan, wanted)
+    keyframe = lead_in_keyframe(plan, video, first, rewind)
+    # A little more than is shown: a picture is only known to be the last before an instant when the next one has been seen.
+    until = plan.origin + end / plan.grid.frame_rate + READ_ON_S
+    return Needs(video=((video.start if keyframe is None else keyframe, until),))
+
+
+def picture_needs(times: Sequence[Fraction]) -> Needs:
+    """What showing the pictures at these times, which are keyframes, reads."""
+    return Needs(video=tuple((time, time) for time in times))
+
+
+def audio_needs(plan: EncodePlan, video: VideoStream, first: int, end: int) -> Needs:
+    """What the encoding of the AAC frames [first, end) reads. FFmpeg begins to read at a keyframe of the video."""
+    frame = Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
+    start = plan.origin + first * frame
+    keyframe = max((time for time in video.keyframes if time <= start), default=min(video.start, start))
+    return Needs(audio=(keyframe, plan.origin + end * frame + READ_ON_S))
 
 
 def poster_size(plan: EncodePlan) -> tuple[int, int]:

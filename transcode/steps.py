@@ -1,15 +1,13 @@
-"""The background steps of this room: plan, encode a chunk, encode the audio, make the poster.
+"""The background steps of this room: plan, encode a chunk, make one segment at once, encode the audio, make the poster.
 
 Each `run` writes objects under the plan's digest and returns what it measured; each `save` writes that down. Nothing is put into
 the store before it has been verified, and what is stored and recorded already is not made again, so a step may run any number of
-times.
+times, and a segment that was made for somebody who could not wait is left out of the chunk it belongs to.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,28 +16,35 @@ from typing import cast
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog.asset import Asset
 from kit import log, scratch, tools
 from kit.errors import HeadwaterError, Rejected, StepFailed
 from kit.jobs import Job
 from kit.process import Command
 from kit.step import Beat, Step
-from kit.storage import MissingObject
 from kit.world import World
 from media import keys
-from media.isobmff import FragmentBoxes
-from media.plan import Chunk, EncodePlan
+from media.plan import EncodePlan
 from media.segments import MeasuredSegment
-from transcode.cut import Segment, audio_segments, video_segments
+from transcode.cut import AudioCutter, Segment, header_size, video_segment, whole_fragments
 from transcode.failures import explain, technical
-from transcode.ffmpeg import Work, audio_command, encode_command, init_command, poster_command
+from transcode.ffmpeg import (
+    Work,
+    audio_command,
+    audio_run,
+    audio_segment_command,
+    encode_command,
+    init_command,
+    poster_command,
+    segment_path,
+)
 from transcode.ladder import Profile
-from transcode.plan import PlanOptions, chunk_frames, make_plan
+from transcode.plan import PlanOptions, audio_needs, frames_of, make_plan, picture_needs, video_needs
 from transcode.poster import best, candidates
 from transcode.progress import ProgressReader, Report
+from transcode.title import AUDIO_TYPE, VIDEO_TYPE, Title, open_title
 from transcode.verify import MissingFrames, check_audio_init, check_same_init, check_video, check_video_init
 
-VIDEO_TYPE, AUDIO_TYPE, POSTER_TYPE = "video/mp4", "audio/mp4", "image/jpeg"
+POSTER_TYPE = "image/jpeg"
 
 # How far before a chunk decoding begins, attempt by attempt. The first is nearly always right. An index that lies, or a keyframe that
 # is none, shows as missing frames; then less is asked of the source, and at last it is decoded from its start.
@@ -50,6 +55,7 @@ ENCODED = 0.95  # the share of a step's progress that FFmpeg's own end stands fo
 _log = log.logger(__name__)
 
 Measured = Mapping[str, Sequence[MeasuredSegment]]  # by rendition
+Wanted = Mapping[str, Sequence[int]]  # indexes of segments by rendition, ascending
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,61 +64,6 @@ class Planned:
 
     plan: EncodePlan
     inits: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Title:
-    """What the database knows of a planned asset."""
-
-    world: World
-    asset: Asset
-    plan: EncodePlan
-    init_sha256: Mapping[str, str]
-    recorded: Mapping[str, Mapping[int, MeasuredSegment]]  # by rendition and index
-
-    def stored(self, rendition: str, indexes: range) -> tuple[MeasuredSegment, ...] | None:
-        """These segments, if every one of them is recorded and lies in the store at its recorded size."""
-        found = tuple(self.recorded[rendition][index] for index in indexes if index in self.recorded[rendition])
-        return found if len(found) == len(indexes) and all(self._lies_there(rendition, segment) for segment in found) else None
-
-    def _lies_there(self, rendition: str, segment: MeasuredSegment) -> bool:
-        try:
-            stat = self.world.storage.stat(keys.media_segment(self.asset.id, self.plan.digest, rendition, segment.index))
-        except MissingObject:
-            return False
-        return stat.size_bytes == segment.size_bytes
-
-    def store(self, rendition: str, segments: Iterable[Segment], content_type: str) -> tuple[MeasuredSegment, ...]:
-        """Put the segments into the store, one after another as they are cut."""
-        measured = []
-        for segment, data in segments:
-            key = keys.media_segment(self.asset.id, self.plan.digest, rendition, segment.index)
-            self.world.storage.put(key, data, content_type=content_type)
-            measured.append(segment)
-        return tuple(measured)
-
-    @contextmanager
-    def work(self, job: Job) -> Iterator[Work]:
-        """The source on the local disk, and an empty folder to encode into."""
-        settings, asset = self.world.settings, self.asset
-        if asset.source is None or asset.source_key is None or asset.source_size_bytes is None:
-            raise StepFailed("The asset has no source.", code="no_source")
-        with (
-            scratch.fetch(self.world.storage, asset.source_key, asset.source_size_bytes, settings.scratch_dir) as source,
-            scratch.work_dir(settings.scratch_dir, job.id) as folder,
-        ):
-            yield Work(self.plan, asset.source, source, folder, tools.ffmpeg(settings))
-
-
-def _title(world: World, job: Job, renditions: Sequence[str] | None = None) -> _Title:
-    """`renditions` are those that the job is about; by default none."""
-    with world.db.connect() as conn:
-        asset = catalog.store.get_asset(conn, job.asset_id)
-        plan = catalog.store.load_plan(conn, asset.id)
-        names = renditions or ()
-        inits = {name: catalog.store.load_init(conn, asset.id, plan.digest, name).sha256 for name in names}
-        recorded = {name: {item.index: item for item in catalog.store.load_segments(conn, asset.id, plan.digest, name)} for name in names}
-    return _Title(world, asset, plan, inits, recorded)
 
 
 def _run(world: World, command: Command, on_report: Callable[[Report], None] | None = None) -> None:
@@ -141,7 +92,7 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
     if asset.source is None or asset.source_digest is None:
         raise StepFailed("The source has not been looked at yet.", code="no_source")
     program = tools.ffmpeg(world.settings)
-    options = PlanOptions(world.settings.chunk_s, cast(Profile, asset.profile))
+    options = PlanOptions(world.settings.chunk_s, cast(Profile, asset.profile), world.settings.lowest_rung_first)
     made = make_plan(asset.source, asset.source_digest, options, tools.encoder_version(world.runner, program))
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
         _run(world, init_command(made, folder, program))
@@ -160,55 +111,68 @@ def save_plan(conn: Connection, _world: World, job: Job, result: Planned) -> Non
     catalog.store.save_plan(conn, job.asset_id, result.plan, result.inits)
 
 
-# -- transcode.encode
+# -- transcode.encode, and transcode.segment of a video rendition
 
 
 def encode(world: World, job: Job, beat: Beat) -> Measured:
     """One chunk of one group of rungs."""
-    title = _title(world, job, job.args["renditions"])
-    chunk = title.plan.chunks[job.args["chunk"]]
-    indexes = range(chunk.first_segment, chunk.end_segment)
-    found = {name: title.stored(name, indexes) for name in title.recorded}
-    made: dict[str, Sequence[MeasuredSegment]] = {name: segments for name, segments in found.items() if segments is not None}
-    missing = [name for name, segments in found.items() if segments is None]
+    title = open_title(world, job.asset_id, job.args["renditions"])
+    return _encode(title, title.plan.chunks[job.args["chunk"]].of(job.args["renditions"]), job, beat)
+
+
+def segment(world: World, job: Job, beat: Beat) -> Measured:
+    """One segment of one rendition, now: the opening of a title, or the place that somebody has gone to."""
+    name, index = str(job.args["rendition"]), int(job.args["index"])
+    title = open_title(world, job.asset_id, [name])
+    if title.plan.audio is not None and name == title.plan.audio.name:
+        return _audio_segment(title, index, job, beat)
+    return _encode(title, {name: (index,)}, job, beat)
+
+
+def _encode(title: Title, wanted: Wanted, job: Job, beat: Beat) -> Measured:
+    made = {name: list(title.stored(name, indexes)) for name, indexes in wanted.items()}
+    there = {name: {segment.index for segment in segments} for name, segments in made.items()}
+    missing = {name: [index for index in indexes if index not in there[name]] for name, indexes in wanted.items()}
+    missing = {name: indexes for name, indexes in missing.items() if indexes}
     if missing:
-        with title.work(job) as work:
-            fragments = _encode_chunk(title, work, chunk, missing, beat)
-            for name in missing:
-                data = _output(work, name).read_bytes()
-                made[name] = title.store(name, video_segments(data, fragments[name], title.plan, chunk), VIDEO_TYPE)
+        for name, segments in _encode_missing(title, missing, job, beat).items():
+            made[name] += [title.store(name, item, VIDEO_TYPE) for item in segments]
     return made
 
 
-def _encode_chunk(title: _Title, work: Work, chunk: Chunk, names: Sequence[str], beat: Beat) -> dict[str, tuple[FragmentBoxes, ...]]:
-    """Encode until the output is what was planned; the verified fragments of each rung. Raises Rejected when the source lacks frames."""
-    first, end = chunk_frames(work.plan, chunk)
+def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat) -> dict[str, list[Segment]]:
+    """Encode until the output is what was planned. Raises Rejected when the source lacks frames."""
+    first, end = frames_of(title.plan, wanted)
+    whole_s = float((end - first) / title.plan.grid.frame_rate)
 
     def tell(report: Report) -> None:
-        media_s = report.frames / float(work.plan.grid.frame_rate)
-        beat.progress(ENCODED * report.frames / (end - first), fps=report.fps, speed=report.speed, media_s=round(media_s, 3))
+        fps = report.speed * float(title.plan.grid.frame_rate)
+        beat.progress(ENCODED * report.media_s / whole_s, fps=round(fps, 1), speed=report.speed, media_s=round(report.media_s, 3))
 
-    commands = {command.argv: command for command in (encode_command(work, chunk, names, rewind=rewind) for rewind in REWINDS)}
-    for command in commands.values():
-        _run(title.world, command, tell)
-        try:
-            return {name: _verified(title, work, chunk, name) for name in names}
-        except MissingFrames as error:
-            _log.warning("frames are missing", chunk=chunk.index, said=error.detail)
-    raise Rejected(f"The pictures between {_clock(work, first)} and {_clock(work, end)} cannot all be decoded.", code="decode_failed")
+    for rewind in REWINDS:
+        with title.work(job, video_needs(title.plan, title.video, wanted, rewind)) as work:
+            _run(title.world, encode_command(work, wanted, rewind=rewind), tell)
+            try:
+                return {name: [_verified(title, work, name, index) for index in indexes] for name, indexes in wanted.items()}
+            except MissingFrames as error:
+                _log.warning("frames are missing", said=error.detail)
+    raise Rejected(
+        f"The pictures between {_clock(title.plan, first)} and {_clock(title.plan, end)} cannot all be decoded.", code="decode_failed"
+    )
 
 
-def _verified(title: _Title, work: Work, chunk: Chunk, name: str) -> tuple[FragmentBoxes, ...]:
-    data = _output(work, name).read_bytes()
-    return check_video(data, work.plan, work.plan.rendition(name), chunk, init_sha256=title.init_sha256[name])
+def _verified(title: Title, work: Work, name: str, index: int) -> Segment:
+    data = segment_path(work.out_dir, name, index).read_bytes()
+    fragments = check_video(data, title.plan, title.plan.rendition(name), index, init_sha256=title.init_sha256[name])
+    return video_segment(data, fragments, title.plan, index)
 
 
 def _output(work: Work, name: str) -> Path:
     return work.out_dir / f"{name}.mp4"
 
 
-def _clock(work: Work, frame: int) -> str:
-    minutes, seconds = divmod(int(frame / work.plan.grid.frame_rate), 60)
+def _clock(plan: EncodePlan, frame: int) -> str:
+    minutes, seconds = divmod(int(frame / plan.grid.frame_rate), 60)
     return f"{minutes}:{seconds:02}"
 
 
@@ -218,33 +182,82 @@ def save_segments(conn: Connection, _world: World, job: Job, result: Measured) -
         catalog.store.save_segments(conn, job.asset_id, plan_digest, name, segments)
 
 
-# -- transcode.audio
+# -- transcode.audio, and transcode.segment of the audio
 
 
 def audio(world: World, job: Job, beat: Beat) -> Measured:
-    """The whole track, and its segments."""
+    """The whole track in one run; its segments are published while it goes on."""
     with world.db.connect() as conn:
         track = catalog.store.load_plan(conn, job.asset_id).audio
     if track is None:
         return {}
-    title = _title(world, job, [track.name])
-    found = title.stored(track.name, range(title.plan.grid.segment_count))
-    if found is not None:
-        return {track.name: found}
+    title = open_title(world, job.asset_id, [track.name])
     duration_s = float(title.plan.grid.duration)
-    with title.work(job) as work:
-        _run(world, audio_command(work), lambda report: beat.progress(ENCODED * report.media_s / duration_s, speed=report.speed))
+    if len(title.stored(track.name, range(title.plan.grid.segment_count))) == title.plan.grid.segment_count:
+        return {}
+    with title.work(job, audio_needs(title.plan, title.video, 0, title.plan.grid.audio_frames)) as work:
+        published = _AudioFile(title, _output(work, track.name), AudioCutter(title.plan), beat)
+
+        def tell(report: Report) -> None:
+            beat.progress(ENCODED * report.media_s / duration_s, speed=report.speed)
+            published.look()
+
+        _run(world, audio_command(work), tell)
+        published.finish()
+    return {}
+
+
+def _audio_segment(title: Title, index: int, job: Job, beat: Beat) -> Measured:
+    name = title.audio.name
+    if not title.stored(name, [index]):
+        with title.work(job, audio_needs(title.plan, title.video, *audio_run(title.plan, title.source.container, index))) as work:
+            command, skip = audio_segment_command(work, index)
+            _run(title.world, command)
+            _AudioFile(title, _output(work, name), AudioCutter(title.plan, index, skip, index + 1), beat).finish()
+    return {}
+
+
+class _AudioFile:
+    """FFmpeg's output while it grows: whatever is whole is cut, stored and recorded.
+
+    Audio made at once and audio of the whole run may differ in their last bits, because an encoder remembers what came before. So
+    what is recorded first stays, and is stored under a lock: never is an object replaced that somebody may have been sent.
+    """
+
+    def __init__(self, title: Title, path: Path, cutter: AudioCutter, beat: Beat) -> None:
+        self._title, self._path, self._cutter, self._beat = title, path, cutter, beat
+        self._at = 0
+
+    def look(self) -> None:
+        if self._path.exists():
+            self._publish(self._new())
+
+    def finish(self) -> None:
+        """Raises Rejected when the track is shorter than planned."""
+        self.look()
         try:
-            return {track.name: _store_audio(title, _output(work, track.name), track.name)}
+            self._cutter.finish()
         except MissingFrames as error:
             raise Rejected("The sound cannot be decoded to its end.", code="decode_failed") from error
 
+    def _new(self) -> bytes:
+        """What is whole since the last look."""
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            data = file.read()
+        if self._at == 0:
+            if header_size(data) is None:
+                return b""
+            self._at = check_same_init(data, self._title.audio.name, self._title.init_sha256[self._title.audio.name])
+            data = data[self._at :]
+        whole = whole_fragments(data)
+        self._at += whole
+        return data[:whole]
 
-def _store_audio(title: _Title, path: Path, name: str) -> tuple[MeasuredSegment, ...]:
-    """A long track is hundreds of megabytes, so it is mapped, not read."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
-        media = check_same_init(data, name, title.init_sha256[name])
-        return title.store(name, audio_segments(data, media, title.plan), AUDIO_TYPE)
+    def _publish(self, data: bytes) -> None:
+        made = list(self._cutter.take(data))
+        if made:
+            self._beat.commit(lambda conn: self._title.store_first(conn, self._title.audio.name, made, AUDIO_TYPE))
 
 
 # -- transcode.poster
@@ -252,9 +265,9 @@ def _store_audio(title: _Title, path: Path, name: str) -> tuple[MeasuredSegment,
 
 def poster(world: World, job: Job, _beat: Beat) -> bool:
     """Store a good picture. False when none could be made: a title without a poster is better than no title."""
-    title = _title(world, job)
-    with title.work(job) as work:
-        times = candidates(work.video)
+    title = open_title(world, job.asset_id)
+    times = candidates(title.video)
+    with title.work(job, picture_needs(times)) as work:
         try:
             _run(world, poster_command(work, times))
         except (Rejected, StepFailed) as error:
@@ -280,6 +293,7 @@ def save_nothing(_conn: Connection, _world: World, _job: Job, _result: bool) -> 
 STEPS = (
     Step("transcode.plan", plan, save_plan),
     Step("transcode.encode", encode, save_segments),
+    Step("transcode.segment", segment, save_segments),
     Step("transcode.audio", audio, save_segments),
     Step("transcode.poster", poster, save_nothing),
 )

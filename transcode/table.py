@@ -31,6 +31,7 @@ PRESET = "veryfast"
 THREADS = 1
 DPB_FRAMES = 2  # decoded pictures a player must hold: `veryfast` has one reference, and B-frames are no references
 
+AAC_PRIMING_FRAMES = 1  # what FFmpeg's encoder puts in front of the sound
 AUDIO_BITRATE_BPS = 128_000  # AAC-LC stereo: inside Apple's 32 to 160 kbit/s
 
 

@@ -16,9 +16,8 @@ from kit.errors import StepFailed
 from media.codecs import NAL_IDR, avc1_of_configuration, nal_types
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.isobmff import BadBoxes, Data, FragmentBoxes, avc_configuration, read_fragments, sample_entry, split_init, timescale, with_edit
-from media.plan import Chunk, EncodePlan
+from media.plan import EncodePlan
 from media.rendition import VideoRendition
-from transcode.plan import chunk_frames
 
 REORDER_FRAMES = 1  # x264 with B-frames and without a pyramid shows a picture at most one frame after the next one is decoded
 
@@ -35,9 +34,9 @@ class MissingFrames(BadEncode):
     code = "missing_frames"
 
 
-def planned_fragments(plan: EncodePlan, chunk: Chunk) -> tuple[int, ...]:
-    """The number of frames of each group of pictures of the chunk."""
-    first, end = chunk_frames(plan, chunk)
+def planned_fragments(plan: EncodePlan, index: int) -> tuple[int, ...]:
+    """The number of frames of each group of pictures of one segment."""
+    first, end = plan.grid.segment_bounds(index)
     gop = plan.grid.gop_frames
     return tuple(min(gop, end - at) for at in range(first, end, gop))
 
@@ -86,22 +85,23 @@ def check_same_init(data: Data, name: str, init_sha256: str, edit_ticks: int = 0
     return media
 
 
-def check_video(data: bytes, plan: EncodePlan, rung: VideoRendition, chunk: Chunk, *, init_sha256: str) -> tuple[FragmentBoxes, ...]:
-    """The fragments of one chunk of one rung. Raises MissingFrames or BadEncode."""
+def check_video(data: bytes, plan: EncodePlan, rung: VideoRendition, index: int, *, init_sha256: str) -> tuple[FragmentBoxes, ...]:
+    """The fragments of one segment of one rung. Raises MissingFrames or BadEncode."""
+    where = f"segment {index} of {rung.name}"
     try:
         if next(read_fragments(data, split_init(data)[1]), None) is None:  # an encoder that was given nothing has no true header either
-            raise MissingFrames(f"Chunk {chunk.index} of {rung.name} has no frames.")
+            raise MissingFrames(f"There are no frames in {where}.")
         media = check_same_init(data, rung.name, init_sha256, reorder_ticks(plan))
         fragments = tuple(read_fragments(data, media))
-        frames, planned = tuple(len(fragment.samples) for fragment in fragments), planned_fragments(plan, chunk)
+        frames, planned = tuple(len(fragment.samples) for fragment in fragments), planned_fragments(plan, index)
         if sum(frames) != sum(planned):
-            raise MissingFrames(f"Chunk {chunk.index} of {rung.name} has {sum(frames)} frames instead of {sum(planned)}.")
+            raise MissingFrames(f"There are {sum(frames)} frames instead of {sum(planned)} in {where}.")
         if frames != planned:
-            raise BadEncode(f"The keyframes of chunk {chunk.index} of {rung.name} are not on the grid: {frames[:5]} frames each.")
+            raise BadEncode(f"The keyframes are not on the grid in {where}: {frames[:5]} frames each.")
         for fragment in fragments:
-            _check_group(data, fragment, plan.grid.frame_ticks, f"chunk {chunk.index} of {rung.name}")
+            _check_group(data, fragment, plan.grid.frame_ticks, where)
     except (BadBoxes, ValueError) as error:
-        raise BadEncode(f"Chunk {chunk.index} of {rung.name} cannot be read: {error}.") from error
+        raise BadEncode(f"The output of {where} cannot be read: {error}.") from error
     return fragments
 
 

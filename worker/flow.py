@@ -1,44 +1,46 @@
 """Which step follows which, as a table.
 
-    ingest.import_url ┐                                                ┌ transcode.encode × groups × chunks ┐
-    ingest.adopt      ├ (source is whole) ingest.probe → transcode.plan ┼ transcode.audio                    ┼ packager.publish
-    tus, PUT          ┘                                                └ transcode.poster                   ┘ (playable, then ready)
+    ingest.import_url ┐                                                ┌ packager.publish (planned)
+    ingest.adopt      ├ (source is whole) ingest.probe → transcode.plan ┤
+    tus, PUT          ┘                                                └ transcode.segment (the opening) ─┐
+      ┌───────────────────────────────────────────────────────────────────────────────────────────────────┘
+      │  transcode.encode × groups × chunks ┐
+      └─ transcode.audio                    ┼ packager.publish (ready)
+         transcode.poster                   ┘
 
 Steps that make a source whole queue its probe themselves (`ingest.received`), as the uploads of the API do. Everything else is
 here: `FOLLOWS` names for each kind of job the rule that yields its followers.
 
+The opening is the first segment of the lowest rung and of the sound, each made alone and at once. With them and the playlists,
+which the plan alone decides, a title is playable. All other work begins behind the opening, so that it has the machine to itself.
+
 Fan-in counts nothing. The transaction that ends a job locks its asset's row first, so of two siblings that finish at once the
 second sees the first, and asks which siblings are unfinished. Exactly one of them sees none.
-
-Priorities prefer what makes a title watchable: whatever is quick, then the first group of every title, then the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 import catalog.store
 from catalog.asset import AssetEvent, Stage
+from catalog.demand import ENCODE, SEGMENT, segment_job
 from kit import job_store
 from kit.errors import HeadwaterError, NotFound
 from kit.jobs import Job, NewJob
 from media.ids import AssetId
 from media.plan import Chunk, EncodePlan
 from media.rendition import VideoRendition
+from worker import priority
 
 PROBE, PLAN = "ingest.probe", "transcode.plan"
-ENCODE, AUDIO, POSTER = "transcode.encode", "transcode.audio", "transcode.poster"
+AUDIO, POSTER = "transcode.audio", "transcode.poster"
 PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
-
-PUBLISH_PRIORITY = 20
-PLAN_PRIORITY = 10  # the default, 0, is left to probes and imports
-FIRST_GROUP_PRIORITY = -10
-POSTER_PRIORITY = -15
-REST_PRIORITY = -20
 
 # Expected CPU seconds, for weighing progress only. Measured with x264 "veryfast" on one core of a 2-core machine:
 # about 200 frames of 1080p a second, of which a quarter is decoding and scaling.
@@ -52,7 +54,17 @@ _POSTER_CPU_S = 1.0
 
 
 def plan_job(asset_id: str) -> NewJob:
-    return NewJob(PLAN, asset_id, asset_id, priority=PLAN_PRIORITY)
+    return NewJob(PLAN, asset_id, asset_id, priority=priority.PLAN)
+
+
+def opening_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
+    """The first segment of everything that has to be there before somebody can watch."""
+    jobs = (segment_job(asset_id, plan.digest, name, 0) for name in _opening(plan))
+    return [replace(job, args={**job.args, "opening": True}, priority=priority.OPENING) for job in jobs]
+
+
+def _opening(plan: EncodePlan) -> list[str]:
+    return [plan.video[0].name, *([] if plan.audio is None else [plan.audio.name])]
 
 
 def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
@@ -62,8 +74,8 @@ def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
     jobs = [_encode_job(asset_id, plan, group, chunk) for group in range(len(plan.groups)) for chunk in plan.chunks]
     if plan.audio is not None:
         weight = float(plan.grid.duration) * _AUDIO_CPU_S_PER_S
-        jobs.append(NewJob(AUDIO, f"{subject}/audio", asset_id, priority=FIRST_GROUP_PRIORITY, weight=weight))
-    jobs.append(NewJob(POSTER, f"{subject}/poster", asset_id, priority=POSTER_PRIORITY, weight=_POSTER_CPU_S))
+        jobs.append(NewJob(AUDIO, f"{subject}/audio", asset_id, priority=priority.AUDIO, weight=weight))
+    jobs.append(NewJob(POSTER, f"{subject}/poster", asset_id, priority=priority.POSTER, weight=_POSTER_CPU_S))
     return jobs
 
 
@@ -74,7 +86,7 @@ def _encode_job(asset_id: str, plan: EncodePlan, group: int, chunk: Chunk) -> Ne
         f"{asset_id}/{plan.digest}/g{group}/c{chunk.index}",
         asset_id,
         args={"group": group, "chunk": chunk.index, "renditions": list(names)},
-        priority=FIRST_GROUP_PRIORITY if group == 0 else REST_PRIORITY,
+        priority=priority.CHUNK,
         weight=encode_cpu_s(plan, [plan.rendition(name) for name in names], chunk),
     )
 
@@ -88,7 +100,7 @@ def encode_cpu_s(plan: EncodePlan, rungs: Sequence[VideoRendition], chunk: Chunk
 
 
 def publish_job(asset_id: str, plan_digest: str, stage: Stage) -> NewJob:
-    return NewJob(PUBLISH, f"{asset_id}/{plan_digest}/{stage}", asset_id, priority=PUBLISH_PRIORITY, weight=0.0)
+    return NewJob(PUBLISH, f"{asset_id}/{plan_digest}/{stage}", asset_id, priority=priority.PUBLISH, weight=0.0)
 
 
 def plan_of(job: Job) -> str:
@@ -104,24 +116,47 @@ def _after_probe(_conn: Connection, job: Job) -> Sequence[NewJob]:
 
 
 def _after_plan(conn: Connection, job: Job) -> Sequence[NewJob]:
-    plan = catalog.store.load_plan(conn, AssetId(job.asset_id))
-    return [publish_job(job.asset_id, plan.digest, "planned"), *encode_jobs(job.asset_id, plan)]
+    plan = _plan(conn, job)
+    return [publish_job(job.asset_id, plan.digest, "planned"), *opening_jobs(job.asset_id, plan)]
+
+
+def _after_segment(conn: Connection, job: Job) -> Sequence[NewJob]:
+    """Behind the opening comes everything else. Nothing follows a segment that a viewer asked for."""
+    if not job.args.get("opening"):
+        return []
+    plan = _plan(conn, job)
+    _open_if_whole(conn, job, plan)
+    return encode_jobs(job.asset_id, plan) if job.args["rendition"] == plan.video[0].name else []
+
+
+def _after_publish(conn: Connection, job: Job) -> Sequence[NewJob]:
+    if job.subject.endswith("/planned"):
+        _open_if_whole(conn, job, _plan(conn, job))
+    return []
+
+
+def _open_if_whole(conn: Connection, job: Job, plan: EncodePlan) -> None:
+    """The title is playable once its playlists and its opening are there, whichever comes last."""
+    published = catalog.store.current_presentation(conn, job.asset_id) is not None
+    if published and all(catalog.store.is_recorded(conn, job.asset_id, plan.digest, name, 0) for name in _opening(plan)):
+        catalog.store.advance(conn, job.asset_id, AssetEvent.PLAYABLE)
 
 
 def _after_encoding(conn: Connection, job: Job) -> Sequence[NewJob]:
-    """Publishing, after the last of them. A title is playable when its first group and its sound are whole."""
-    if job_store.unfinished(conn, job.asset_id, [ENCODE, AUDIO, POSTER]) == 0:
-        return [publish_job(job.asset_id, plan_of(job), "ready")]
-    needed = job.kind == AUDIO or (job.kind == ENCODE and job.args["group"] == 0)
-    waiting = job_store.unfinished(conn, job.asset_id, [AUDIO]) + job_store.unfinished(conn, job.asset_id, [ENCODE], {"group": 0})
-    if needed and waiting == 0:
-        catalog.store.advance(conn, job.asset_id, AssetEvent.PLAYABLE)
-    return []
+    """Publishing, after the last of them."""
+    left = job_store.unfinished(conn, job.asset_id, [ENCODE, AUDIO, POSTER])
+    return [publish_job(job.asset_id, plan_of(job), "ready")] if left == 0 else []
+
+
+def _plan(conn: Connection, job: Job) -> EncodePlan:
+    return catalog.store.load_plan(conn, AssetId(job.asset_id))
 
 
 FOLLOWS: Mapping[str, Callable[[Connection, Job], Sequence[NewJob]]] = {
     PROBE: _after_probe,
     PLAN: _after_plan,
+    SEGMENT: _after_segment,
+    PUBLISH: _after_publish,
     ENCODE: _after_encoding,
     AUDIO: _after_encoding,
     POSTER: _after_encoding,
@@ -143,7 +178,7 @@ class VideoFlow:
 
     def died(self, conn: Connection, job: Job, error: HeadwaterError) -> None:
         """One step given up is the whole title given up: what its siblings would make could not be published."""
-        if job.kind != PURGE:
+        if job.kind != PURGE and job.asset_id:  # a job that is about no asset leaves all others alone
             with suppress(NotFound):
                 catalog.store.mark_errored(conn, job.asset_id, error.code, error.detail)
             job_store.cancel_asset(conn, job.asset_id)

@@ -4,6 +4,10 @@ A ring is the Celery task `headwater.work`. Looking is a thread that asks the da
 without a broker, only a little later. The two never work at the same time in one process. A process that is rung for while it
 works passes the ring on to its siblings through a pipe: one of them may be idle.
 
+Beside that, each process has a lane for what somebody is waiting for (`kit.jobs.URGENT`: a seek, the opening of a new title): one such
+job at a time, at once, whatever else the process is busy with. It hears of them from the database itself. The programs of bulk
+work run at low priority (`transcode.ffmpeg`), so the lane's get the processor.
+
 The leash is a pipe too: its other end is held by the worker's main process and by nobody else, so every process of the worker
 learns at once when that one stops or dies. Work is then broken off and handed back.
 """
@@ -24,11 +28,13 @@ from celery import Celery, signals
 
 from kit import db, job_store, log, scratch
 from kit.ids import token
+from kit.jobs import URGENT
 from kit.step import BEAT_S, Flow, Step, run_step
 from kit.world import World
 from worker.app import WORK
 
 LOOK_S = 10.0
+URGENT_LOOK_S = 1.0
 _STOP_S = 3.5  # for the current step to end when its process has to
 
 _log = log.logger(__name__)
@@ -68,6 +74,7 @@ class Attendant:
     def __init__(self, open_world: Callable[[], World], duties: Duties, pipes: Pipes) -> None:
         self._open_world, self._duties, self._pipes = open_world, duties, pipes
         self._busy = threading.Lock()
+        self._hurrying = threading.Lock()
         self._stopping = threading.Event()
         self._database_away = False
 
@@ -79,13 +86,15 @@ class Attendant:
         # A service manager may send the signal to every process it knows, and not only to the main one.
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._leave, daemon=True).start())
         scratch.clear_leftovers(self._world.settings.scratch_dir)
-        for task in (self._feel_leash, self._look):
+        for task in (self._feel_leash, self._look, self._hurry):
             threading.Thread(target=task, name=task.__name__, daemon=True).start()
 
     def end(self) -> None:
         """Before the process exits: breaks off what it is doing, and waits until that is handed back."""
         self._stopping.set()
-        self._busy.acquire(timeout=_STOP_S)
+        until_s = self._world.clock.monotonic_s() + _STOP_S
+        for work in (self._busy, self._hurrying):
+            work.acquire(timeout=max(0.0, until_s - self._world.clock.monotonic_s()))
 
     def _leave(self) -> None:
         self.end()
@@ -105,12 +114,12 @@ class Attendant:
         finally:
             self._busy.release()
 
-    def _work(self) -> bool:
+    def _work(self, least_priority: int | None = None) -> bool:
         duties = self._duties
         try:
             did = run_step(
                 self._world, duties.steps, duties.flow, self._owner,
-                stopping=self._stopping, lease_s=duties.lease_s, beat_s=duties.beat_s,
+                stopping=self._stopping, lease_s=duties.lease_s, beat_s=duties.beat_s, least_priority=least_priority,
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the edge of the process: it must live on to look again
             if not db.is_away(error):
@@ -133,6 +142,21 @@ class Attendant:
             self.answer()
             if rung and self._busy.locked():
                 self._stopping.wait(1.0)  # everybody is at work: do not hand the same ring round in a circle
+
+    def _hurry(self) -> None:
+        """The lane. Without the database it waits for it to come back; that it is away is said by the others."""
+        while not self._stopping.is_set():
+            try:
+                with db.Listener(self._world.db, job_store.URGENT_CHANNEL) as bell:
+                    while not self._stopping.is_set():
+                        with self._hurrying:
+                            while not self._stopping.is_set() and self._work(URGENT):
+                                pass
+                        bell.wait(URGENT_LOOK_S)
+            except Exception as error:  # noqa: BLE001 - an edge of the process: the lane must stay open
+                if not db.is_away(error):
+                    _log.bug("the lane for urgent work broke", error)
+                self._stopping.wait(URGENT_LOOK_S)
 
     def _took_ring(self) -> bool:
         """Whether this process, and no sibling, got it."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 import catalog.store
 from catalog.asset import AssetStatus, NewAsset, NewPresentation
+from catalog.demand import want_segment
 from ingest.received import received
 from kit import job_store
 from kit.errors import Rejected
@@ -24,6 +25,8 @@ from kit.world import World
 from media import keys
 from media.ids import AssetId
 from media.plan import EncodePlan
+from media.segments import Fragment, MeasuredSegment
+from tests.assets import renamed
 from tests.titles import plan_of
 from worker import flow
 from worker.flow import VideoFlow
@@ -42,8 +45,12 @@ class Factory:
     troubles: dict[str, Callable[[], None]] = field(default_factory=dict)  # by kind
 
     def steps(self) -> dict[str, Step]:
-        saves: dict[str, Callable[[Connection, World, Job, Any], None]] = {flow.PLAN: self.save_plan, flow.PUBLISH: self.publish}
-        kinds = (flow.PROBE, flow.PLAN, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH)
+        saves: dict[str, Callable[[Connection, World, Job, Any], None]] = {
+            flow.PLAN: self.save_plan,
+            flow.SEGMENT: self.save_segment,
+            flow.PUBLISH: self.publish,
+        }
+        kinds = (flow.PROBE, flow.PLAN, flow.SEGMENT, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH)
         return {kind: Step(kind, self.run, saves.get(kind, lambda *_: None)) for kind in kinds}
 
     def run(self, world: World, job: Job, beat: Beat) -> None:
@@ -55,6 +62,10 @@ class Factory:
     def save_plan(self, conn: Connection, world: World, job: Job, result: Any) -> None:
         inits = {rung.name: b"init" for rung in self.plan.video} | ({"audio": b"init"} if self.plan.audio else {})
         catalog.store.save_plan(conn, AssetId(job.asset_id), self.plan, inits)
+
+    def save_segment(self, conn: Connection, world: World, job: Job, result: Any) -> None:
+        made = MeasuredSegment(job.args["index"], 1, "0" * 64, 0, 6000, (Fragment(0, 1, 1, 6000),))
+        catalog.store.save_segments(conn, job.asset_id, self.plan.digest, job.args["rendition"], [made])
 
     def publish(self, conn: Connection, world: World, job: Job, result: Any) -> None:
         stage = job.subject.rpartition("/")[2]
@@ -122,7 +133,57 @@ def test_a_title_becomes_playable_and_ready_once_whoever_finishes_last(factory: 
         asset = factory.asset(title)
         assert asset.status is AssetStatus.READY
         assert asset.playable_at <= asset.ready_at
-    assert len(set(factory.ran)) == len(factory.ran) == 4 * (2 + 24 + 2 + 2)
+    assert len(set(factory.ran)) == len(factory.ran) == 4 * (2 + 2 + 24 + 2 + 2)
+
+
+def test_a_title_is_playable_with_its_opening_and_before_anything_else(factory: Factory) -> None:
+    factory.plan = with_chunks(PLAN, 12)
+    seen: list[bool] = []
+    title = factory.receive()
+    factory.troubles[flow.ENCODE] = lambda: seen.append(factory.asset(title).playable)
+    factory.work(1)
+    assert seen and all(seen)
+    kinds = [word.split()[0] for word in factory.ran]
+    assert kinds[:5] == [flow.PROBE, flow.PLAN, flow.PUBLISH, flow.SEGMENT, flow.SEGMENT]
+
+
+def test_a_short_title_is_not_stuck_behind_a_long_one(factory: Factory) -> None:
+    """Each asset gets its turn: one worker, a film of 40 chunks, and a clip that comes later."""
+    factory.plan = with_chunks(PLAN, 40)
+    film = factory.receive()
+    clips: list[AssetId] = []
+
+    def come() -> None:
+        if not clips and sum(word.startswith(flow.ENCODE) for word in factory.ran) > 5:
+            factory.plan = with_chunks(renamed(PLAN, "clip"), 3)
+            clips.append(factory.receive())
+
+    factory.troubles[flow.ENCODE] = come
+    factory.work(1)
+    order = [word for word in factory.ran if word.startswith(flow.ENCODE)]
+    ends = max(at for at, word in enumerate(order) if clips[0] in word)
+    before = sum(film in word for word in order[:ends])
+    assert before <= 6 + 2 * 3 + 2  # what was done when it came, and at most one of the film's for each of its own
+
+
+def test_what_a_viewer_asks_for_overtakes_everything(factory: Factory) -> None:
+    factory.plan = with_chunks(PLAN, 20)
+    title = factory.receive()
+    asked: list[int] = []
+
+    def ask() -> None:
+        if not asked:
+            asked.append(len(factory.ran))
+            with factory.world.db.begin() as conn:
+                for _ in range(3):
+                    want_segment(conn, title, factory.plan.digest, "480p", 15)
+
+    factory.troubles[flow.ENCODE] = ask
+    factory.work(1)
+    following = factory.ran[asked[0] :]
+    assert following[0] == f"{flow.SEGMENT} {title}/{factory.plan.digest}/480p/15"
+    assert [word.rpartition("/")[2] for word in following[1:4]] == ["c15", "c16", "c17"]  # and what its viewer will come to next
+    assert sum(word.endswith("/480p/15") for word in factory.ran) == 1
 
 
 def test_one_that_finishes_at_once_is_published_once(factory: Factory) -> None:
@@ -138,7 +199,7 @@ def test_one_that_finishes_at_once_is_published_once(factory: Factory) -> None:
 def test_two_titles_with_one_source_have_their_own_work(factory: Factory) -> None:
     first, second = factory.receive(), factory.receive()
     factory.work()
-    assert len(factory.jobs(first)) == len(factory.jobs(second)) == 2 + 2 + 2 + 2
+    assert len(factory.jobs(first)) == len(factory.jobs(second)) == 2 + 2 + 2 + 2 + 2
     assert {factory.asset(title).status for title in (first, second)} == {AssetStatus.READY}
 
 
@@ -164,7 +225,7 @@ def test_one_step_given_up_cancels_its_siblings(factory: Factory) -> None:
     broken = factory.receive()
     factory.work()
     asset = factory.asset(broken)
-    assert (asset.status, asset.error_code, asset.playable) == (AssetStatus.ERRORED, "decode_failed", False)
+    assert (asset.status, asset.error_code) == (AssetStatus.ERRORED, "decode_failed")
     states = {job.state for job in factory.jobs(broken, flow.ENCODE, flow.POSTER)}
     assert State.CANCELLED in states
     assert states <= {State.CANCELLED, State.SUCCEEDED}

@@ -18,12 +18,13 @@ from kit.world import World
 from media.codecs import NAL_IDR, nal_types
 from media.grid import AAC_FRAME_SAMPLES
 from media.isobmff import FragmentBoxes, find, read_fragments
+from media.plan import Chunk
 from media.segments import MeasuredSegment
 from tests import readback
 from tests.clips import Clips
-from tests.encoded import EncodedTitle, encode, run
+from tests.encoded import EncodedTitle, encode, run, video
 from tests.media.conftest import world_without_servers
-from transcode.ffmpeg import Work, encode_command
+from transcode.ffmpeg import Work, encode_command, segment_path
 from transcode.plan import PlanOptions, make_plan
 from transcode.verify import BadEncode, MissingFrames, check_video
 
@@ -159,17 +160,28 @@ def test_two_encodes_are_byte_identical(world: World, clips: Clips, long_title: 
     assert {name: again.segments[name] for name in again.names} == {name: long_title.segments[name] for name in long_title.names}
 
 
+def test_a_segment_made_alone_is_the_one_made_among_others(world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path) -> None:
+    work = Work(long_title.plan, long_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
+    (name,) = long_title.plan.groups[0]
+    everything = Chunk(0, 0, long_title.plan.grid.segment_count)
+    run(world, encode_command(work, everything.of([name])))
+    together = [video(work, long_title.inits[name], name, index) for index in everything.segments]
+    for index in everything.segments:
+        run(world, encode_command(work, {name: [index]}))
+        assert video(work, long_title.inits[name], name, index) == together[index] == long_title.segments[name][index]
+
+
 def test_other_cpus_encode_the_same_bytes(world: World, clips: Clips, tmp_path: Path) -> None:
     """One machine has AVX-512, another has not; a retry may happen on either."""
     source = clips("high10")
     info, program = probe(world, source), tools.ffmpeg(world.settings)
     plan = make_plan(info, "source", PlanOptions(), "encoder")
-    command = encode_command(Work(plan, info, source, tmp_path, program), plan.chunks[0], plan.groups[0])
+    command = encode_command(Work(plan, info, source, tmp_path, program), plan.chunks[0].of(plan.groups[0]))
     outputs = set()
     for flags in (), ("-cpuflags", "0"):
         slower = tuple(f"{word}:asm=0" if flags and word.startswith("stitchable=") else word for word in command.argv[1:])
         run(world, replace(command, argv=(command.argv[0], *flags, *slower)))
-        outputs.add((tmp_path / f"{plan.video[0].name}.mp4").read_bytes())
+        outputs.add(segment_path(tmp_path, plan.video[0].name, 0).read_bytes())
     assert len(outputs) == 1
 
 
@@ -192,16 +204,16 @@ def faults(data: bytes) -> dict[str, bytes]:
 
 
 def test_wrong_outputs_are_noticed(world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path) -> None:
-    plan, rung, chunk = long_title.plan, long_title.plan.video[0], long_title.plan.chunks[0]
+    plan, rung = long_title.plan, long_title.plan.video[0]
     work = Work(plan, long_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
-    run(world, encode_command(work, chunk, [rung.name]))
-    data = (tmp_path / f"{rung.name}.mp4").read_bytes()
+    run(world, encode_command(work, {rung.name: [0]}))
+    data = segment_path(tmp_path, rung.name, 0).read_bytes()
     sha256 = hashlib.sha256(long_title.inits[rung.name]).hexdigest()
-    assert len(check_video(data, plan, rung, chunk, init_sha256=sha256)) == 3
+    assert len(check_video(data, plan, rung, 0, init_sha256=sha256)) == 3
     for name, wrong in faults(data).items():
         assert wrong != data, name
         with pytest.raises(MissingFrames if name == "missing_frames" else BadEncode) as caught:
-            check_video(wrong, plan, rung, chunk, init_sha256=sha256)
+            check_video(wrong, plan, rung, 0, init_sha256=sha256)
         assert caught.value.code == (name if name in {"missing_frames", "init_mismatch"} else "verify_failed"), name
 
 
@@ -212,17 +224,17 @@ def test_another_encoder_setting_is_noticed_where_it_matters(
     world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path, change: tuple[str, str], code: str | None
 ) -> None:
     """A plan that is not obeyed. Quality alone may change without breaking the stream: the header does not depend on it."""
-    plan, rung, chunk = long_title.plan, long_title.plan.video[0], long_title.plan.chunks[0]
+    plan, rung = long_title.plan, long_title.plan.video[0]
     work = Work(plan, long_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
-    command = encode_command(work, chunk, [rung.name])
+    command = encode_command(work, {rung.name: [0]})
     words = list(command.argv)
     words[words.index(change[0]) + 1] = change[1]
     run(world, replace(command, argv=tuple(words)))
-    data = (tmp_path / f"{rung.name}.mp4").read_bytes()
+    data = segment_path(tmp_path, rung.name, 0).read_bytes()
     sha256 = hashlib.sha256(long_title.inits[rung.name]).hexdigest()
     if code is None:
-        check_video(data, plan, rung, chunk, init_sha256=sha256)
+        check_video(data, plan, rung, 0, init_sha256=sha256)
         return
     with pytest.raises(BadEncode) as caught:
-        check_video(data, plan, rung, chunk, init_sha256=sha256)
+        check_video(data, plan, rung, 0, init_sha256=sha256)
     assert caught.value.code == code

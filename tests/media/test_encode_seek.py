@@ -21,7 +21,7 @@ from media.plan import Chunk
 from tests.media.conftest import world_without_servers
 from transcode import ffmpeg as commands
 from transcode.ffmpeg import Work, encode_command
-from transcode.plan import PlanOptions, chunk_frames, lead_in_keyframe, make_plan
+from transcode.plan import PlanOptions, frames_of, lead_in_keyframe, make_plan
 
 PICTURE = "testsrc2=size=128x72:rate={rate}:duration=20"
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-pix_fmt", "yuv420p")
@@ -82,39 +82,50 @@ def shot(world: World, tmp_path: Path) -> Shot:
     return make
 
 
-def pictures(command: Command) -> list[tuple[int, str]]:
-    """Number and checksum of every picture that the first encoder of `command` would be given."""
+def pictures(command: Command, folder: Path) -> list[tuple[int, str]]:
+    """Number and checksum of every picture that the encoders of `command`, all of one rung, would be given, one after the other."""
     words = list(command.argv)
-    first = words.index("-map")
-    words = [*words[: first + 2], "-fps_mode", "passthrough", "-f", "framemd5", "-"]
-    at = words.index("-progress")
-    done = subprocess.run(words[:at] + words[at + 2 :], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
-    rows = [line.split(",") for line in done.stdout.splitlines() if not line.startswith("#")]
+    targets = [words[at + 1] for at, word in enumerate(words) if word == "-map"]
+    lists = [folder / f"pictures-{number}" for number in range(len(targets))]
+    outputs = [
+        ("-map", target, "-fps_mode", "passthrough", "-f", "framemd5", str(path)) for target, path in zip(targets, lists, strict=True)
+    ]
+    words = [*words[: words.index("-map")], *(word for output in outputs for word in output)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=120)
+    rows = [line.split(",") for path in lists for line in path.read_text().splitlines() if not line.startswith("#")]
     return [(int(row[2]), row[-1].strip()) for row in rows]
+
+
+def shown(work: Work, chunk: Chunk, rewind: Fraction | None = Fraction(0)) -> list[tuple[int, str]]:
+    return pictures(encode_command(work, chunk.of(work.plan.groups[0][:1]), rewind=rewind), work.out_dir)
+
+
+def frames_of_chunk(work: Work, chunk: Chunk) -> tuple[int, int]:
+    return frames_of(work.plan, chunk.of(["any"]))
 
 
 @pytest.mark.parametrize("name", [recipe.name for recipe in RECIPES])
 def test_every_chunk_shows_what_a_decode_from_the_start_shows(shot: Shot, name: str) -> None:
     work = shot(name)
-    grid, rungs = work.plan.grid, work.plan.groups[0]
-    whole = pictures(encode_command(work, Chunk(0, 0, grid.segment_count), rungs))
+    grid = work.plan.grid
+    whole = shown(work, Chunk(0, 0, grid.segment_count))
     assert [number for number, _ in whole] == list(range(grid.frames))
     assert len({checksum for _, checksum in whole}) > grid.frames // 4
     for chunk in work.plan.chunks:
-        first, end = chunk_frames(work.plan, chunk)
+        first, end = frames_of_chunk(work, chunk)
         expected = [(number - first, checksum) for number, checksum in whole[first:end]]
-        assert pictures(encode_command(work, chunk, rungs)) == expected, chunk
+        assert shown(work, chunk) == expected, chunk
     last = work.plan.chunks[-1]
     for rewind in (Fraction(5), None):  # what is tried when frames are missing shows the same pictures
-        assert pictures(encode_command(work, last, rungs, rewind=rewind)) == expected
+        assert shown(work, last, rewind) == expected
 
 
 def test_the_chunks_do_not_start_at_the_beginning(shot: Shot) -> None:
     """Otherwise the test above would prove nothing."""
     work = shot("open-gop.mp4")
-    begins = [lead_in_keyframe(work.plan, work.video, chunk_frames(work.plan, chunk)[0]) for chunk in work.plan.chunks]
+    begins = [lead_in_keyframe(work.plan, work.video, frames_of_chunk(work, chunk)[0]) for chunk in work.plan.chunks]
     assert begins[0] is None and all(begins[1:])
-    command = encode_command(work, work.plan.chunks[-1], work.plan.groups[0])
+    command = encode_command(work, work.plan.chunks[-1].of(work.plan.groups[0]))
     assert command.argv[command.argv.index("-ss") + 1] == "17500000us"
 
 
@@ -122,12 +133,12 @@ def test_a_start_that_comes_too_late_is_missing_pictures(shot: Shot, monkeypatch
     """Entering a transport stream at the time of the keyframe itself is too late. Nothing may cover that up."""
     work = shot("hevc-cra.ts")
     chunk = work.plan.chunks[1]
-    first, end = chunk_frames(work.plan, chunk)
-    assert len(pictures(encode_command(work, chunk, work.plan.groups[0]))) == end - first
+    first, end = frames_of_chunk(work, chunk)
+    assert len(shown(work, chunk)) == end - first
     monkeypatch.setattr(commands, "_UNINDEXED", ())
-    shown = pictures(encode_command(work, chunk, work.plan.groups[0]))
-    assert 0 < len(shown) < end - first
-    assert shown[0][0] > 0
+    late = shown(work, chunk)
+    assert 0 < len(late) < end - first
+    assert late[0][0] > 0
 
 
 def test_a_source_that_ends_too_early_is_missing_pictures(shot: Shot) -> None:
@@ -135,5 +146,5 @@ def test_a_source_that_ends_too_early_is_missing_pictures(shot: Shot) -> None:
     whole = work.source.read_bytes()
     work.source.write_bytes(whole[: len(whole) * 4 // 5 // 188 * 188])
     last = work.plan.chunks[-1]
-    first, end = chunk_frames(work.plan, last)
-    assert len(pictures(encode_command(work, last, work.plan.groups[0]))) < end - first
+    first, end = frames_of_chunk(work, last)
+    assert len(shown(work, last)) < end - first

@@ -15,31 +15,37 @@ from typing import Any
 import pytest
 
 from ingest.probe import probe
-from kit import tools
-from kit.process import Command
 from kit.world import World
 from media.info import MediaInfo
-from media.plan import Chunk, EncodePlan
+from media.plan import EncodePlan
 from tests.clips import Clips
+from tests.encoded import EncodedTitle, encode
 from tests.media.conftest import world_without_servers
 from tests.readback import clicks, decode_luma, ffprobe, flashes, frame_numbers
-from transcode.ffmpeg import Work, audio_command, encode_command
 from transcode.plan import PlanOptions, make_plan
-
-PRIMING_S = 1024 / 48_000  # of the AAC encoder; `transcode.cut` drops it
 
 
 @dataclass(frozen=True)
 class Made:
-    """A clip, what was made of it, and where that lies."""
+    """What was made of a clip."""
 
-    info: MediaInfo
-    plan: EncodePlan
-    folder: Path
+    title: EncodedTitle
+
+    @property
+    def info(self) -> MediaInfo:
+        return self.title.info
+
+    @property
+    def plan(self) -> EncodePlan:
+        return self.title.plan
 
     @property
     def top(self) -> Path:
-        return self.folder / f"{self.plan.video[-1].name}.mp4"
+        return self.title.whole(self.plan.video[-1].name)
+
+    @property
+    def sound(self) -> Path:
+        return self.title.whole("audio")
 
     @property
     def numbers(self) -> list[int | None]:
@@ -56,23 +62,12 @@ Make = Callable[[str], Made]
 
 @pytest.fixture(scope="module")
 def make(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Probe and plan a clip as one chunk, and encode it and its sound; once for all tests of this module."""
+    """Probe and plan a clip, and encode it and its sound; once for all tests of this module."""
     world = world_without_servers(tmp_path_factory.mktemp("sources"))
-
-    def run(command: Command) -> None:
-        done = world.runner.run(command)
-        assert done.exit_code == 0, done.stderr.decode(errors="replace")
 
     @cache
     def make(name: str) -> Made:
-        folder = tmp_path_factory.mktemp(name)
-        info = probe(world, clips(name))
-        plan = make_plan(info, "0" * 64, PlanOptions(chunk_s=3600), "tested")
-        work = Work(plan, info, clips(name), folder, tools.ffmpeg(world.settings))
-        run(encode_command(work, Chunk(0, 0, plan.grid.segment_count), [rung.name for rung in plan.video]))
-        if plan.audio is not None:
-            run(audio_command(work))
-        return Made(info, plan, folder)
+        return Made(encode(world, clips(name), tmp_path_factory.mktemp(name)))
 
     return make
 
@@ -207,7 +202,7 @@ def test_sound_and_picture_stay_together(make: Make, name: str, missing: int) ->
     made = make(name)
     rate = float(made.plan.grid.frame_rate)
     seen = [index / rate for index in flashes(made.top)]
-    heard = [time - PRIMING_S for time in clicks(made.folder / "audio.mp4")]
+    heard = clicks(made.sound)
     longer, shorter = (seen, heard) if len(seen) >= len(heard) else (heard, seen)
     assert len(longer) - len(shorter) == missing
     assert len(shorter) >= 5
@@ -219,10 +214,10 @@ def test_sound_and_picture_stay_together(make: Make, name: str, missing: int) ->
 def test_the_sound_is_as_long_as_the_picture(make: Make, name: str) -> None:
     """Checklist 15-17."""
     made = make(name)
-    (stream,) = ffprobe(made.folder / "audio.mp4")["streams"]
+    (stream,) = ffprobe(made.sound)["streams"]
     assert (stream["codec_name"], stream["sample_rate"], stream["channels"]) == ("aac", "48000", 2)
-    packets = ffprobe(made.folder / "audio.mp4", "-count_packets")["streams"][0]["nb_read_packets"]
-    assert int(packets) - 1 == made.plan.grid.audio_frames
+    packets = ffprobe(made.sound, "-count_packets")["streams"][0]["nb_read_packets"]
+    assert int(packets) == made.plan.grid.audio_frames
     assert abs(made.plan.grid.audio_frames * 1024 / 48_000 - float(made.plan.grid.duration)) < 1024 / 48_000
 
 

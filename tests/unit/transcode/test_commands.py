@@ -16,7 +16,7 @@ import pytest
 from kit.process import Command
 from media.info import MediaInfo
 from tests.sources import sound, source, video
-from transcode.ffmpeg import Work, audio_command, encode_command, init_command, poster_command
+from transcode.ffmpeg import Work, audio_command, audio_segment_command, encode_command, init_command, poster_command
 from transcode.plan import PLANNER_VERSION, PlanOptions, make_plan
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -32,12 +32,13 @@ def commands() -> Mapping[str, Command]:
     hdr = work(source(video(3840, 2160, seconds=10, color=("bt2020nc", "smpte2084", "bt2020"))))
     fields = work(source(video(768, 576, rate=50, seconds=40, start=Fraction(7, 5), interlaced=True), container="mpegts"))
     return {
-        "encode-first": encode_command(film, film.plan.chunks[0], film.plan.groups[0]),
-        "encode-middle": encode_command(film, film.plan.chunks[1], film.plan.groups[1]),
-        "encode-hdr": encode_command(hdr, hdr.plan.chunks[0], hdr.plan.groups[0]),
-        "encode-interlaced-ts": encode_command(fields, fields.plan.chunks[-1], fields.plan.groups[0]),
+        "encode-first": encode_command(film, film.plan.chunks[0].of(film.plan.groups[0])),
+        "encode-middle": encode_command(film, {"480p": [3], "720p": [1, 3]}),
+        "encode-hdr": encode_command(hdr, hdr.plan.chunks[0].of(hdr.plan.groups[0])),
+        "encode-interlaced-ts": encode_command(fields, fields.plan.chunks[-1].of(fields.plan.groups[0])),
         "init": init_command(film.plan, Path("/scratch/out"), "ffmpeg"),
         "audio": audio_command(film),
+        "audio-segment": audio_segment_command(film, 9)[0],
         "poster": poster_command(film, (Fraction(7), Fraction(35))),
     }
 
@@ -70,10 +71,10 @@ def test_an_upload_can_make_ffmpeg_open_nothing_else(name: str) -> None:
 
 def test_a_command_has_time_for_its_work_and_no_more() -> None:
     film = work(source(video(seconds=120, keyframe_every=7)))
-    first, middle = (encode_command(film, chunk, film.plan.groups[1]) for chunk in film.plan.chunks[:2])
+    first, middle = (encode_command(film, chunk.of(film.plan.groups[0])) for chunk in film.plan.chunks[:2])
     assert 120 < first.timeout_s < middle.timeout_s < 4 * 3600
-    whole = encode_command(film, film.plan.chunks[-1], film.plan.groups[1], rewind=None)
-    assert whole.timeout_s > encode_command(film, film.plan.chunks[-1], film.plan.groups[1]).timeout_s
+    last = film.plan.chunks[-1].of(film.plan.groups[0])
+    assert encode_command(film, last, rewind=None).timeout_s > encode_command(film, last).timeout_s
 
 
 def test_a_rate_control_without_memory_of_other_chunks() -> None:

@@ -11,7 +11,7 @@ from media.info import MediaInfo
 from media.plan import EncodePlan
 from tests.sources import sound, source, video
 from transcode import plan as planning
-from transcode.plan import PlanOptions, chunk_frames, lead_in_keyframe, make_plan, poster_size, tail_frames
+from transcode.plan import PlanOptions, frames_of, lead_in_keyframe, make_plan, poster_size, tail_frames
 
 
 def plan(info: MediaInfo, chunk_s: float = 24, **options: object) -> EncodePlan:
@@ -74,15 +74,18 @@ def test_chunks_begin_where_little_has_to_be_decoded_first() -> None:
     assert starts[1:4] == [6, 30, 60]  # 24 s and 30 s long: at the keyframes at 30 s and 60 s
 
 
-def groups(width: int, height: int, seconds: int) -> tuple[tuple[str, ...], ...]:
-    return plan(source(video(width, height, seconds=seconds))).groups
+def test_all_rungs_share_one_decode_unless_the_lowest_is_wanted_first() -> None:
+    def groups(width: int, height: int, *, lowest_first: bool = False) -> tuple[tuple[str, ...], ...]:
+        return make_plan(source(video(width, height, seconds=3600)), "digest", PlanOptions(lowest_first=lowest_first), "encoder").groups
+
+    assert groups(1920, 1080) == (("480p", "720p", "1080p"),)
+    assert groups(1920, 1080, lowest_first=True) == (("480p",), ("720p", "1080p"))
+    assert groups(854, 480, lowest_first=True) == (("480p",),)
 
 
-def test_a_long_title_has_its_lowest_rung_first_and_a_short_one_is_decoded_once() -> None:
-    assert groups(854, 480, 3600) == (("480p",),)
-    assert groups(1920, 1080, 60) == (("480p", "720p", "1080p"),)
-    assert groups(1920, 1080, 120) == (("480p",), ("720p", "1080p"))
-    assert groups(3840, 2160, 30) == (("480p",), ("720p", "1080p", "1440p", "2160p"))
+def test_chunks_of_large_pictures_are_shorter_so_that_a_run_fits_into_memory() -> None:
+    made = plan(source(video(3840, 2160, seconds=100)), 24)
+    assert [len(chunk.segments) for chunk in made.chunks] == [1, 2, 2, 2, 2, 2, 2, 2, 2]
 
 
 def test_the_keyframe_before_a_chunk() -> None:
@@ -143,4 +146,4 @@ def test_a_source_without_video_has_no_plan() -> None:
 
 def test_the_frames_of_a_chunk() -> None:
     made = plan(source(video(854, 480, seconds=30)))
-    assert [chunk_frames(made, chunk) for chunk in made.chunks] == [(0, 144), (144, 720)]
+    assert [frames_of(made, chunk.of(["any"])) for chunk in made.chunks] == [(0, 144), (144, 720)]

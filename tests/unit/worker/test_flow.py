@@ -9,12 +9,13 @@ import catalog.steps
 import ingest.steps
 import packager.steps
 import transcode.steps
-from kit.jobs import NewJob
+from catalog.demand import segment_job
+from kit.jobs import URGENT, NewJob
 from media.grid import SegmentGrid
 from media.ids import PlanDigest
 from media.plan import Chunk, EncodePlan
 from media.rendition import AudioRendition, VideoRendition
-from worker import flow
+from worker import flow, priority
 from worker.main import all_duties
 
 RATE = Fraction(24)
@@ -59,18 +60,40 @@ def test_every_job_is_its_own_and_of_its_asset() -> None:
     assert all(job.subject.split("/")[0] == job.asset_id for job in jobs)
 
 
-def test_what_makes_a_title_watchable_comes_first() -> None:
+def test_the_lowest_rung_goes_first_where_it_has_a_group_of_its_own() -> None:
     jobs = flow.encode_jobs("ast_1", PLAN)
     order = [(job.kind, job.args.get("group")) for job in by_urgency(jobs)]
     first_group = [(flow.ENCODE, 0)] * len(PLAN.chunks)
-    assert order == [*first_group, (flow.AUDIO, None), (flow.POSTER, None), *[(flow.ENCODE, 1)] * len(PLAN.chunks)]
+    assert order == [(flow.AUDIO, None), (flow.POSTER, None), *first_group, *[(flow.ENCODE, 1)] * len(PLAN.chunks)]
     assert [job.args["chunk"] for job in by_urgency(jobs) if job.args.get("group") == 0] == list(range(len(PLAN.chunks)))
 
 
+def test_the_opening_is_the_first_segment_of_the_lowest_rung_and_of_the_sound() -> None:
+    opening = flow.opening_jobs("ast_1", PLAN)
+    assert [(job.kind, job.args["rendition"], job.args["index"]) for job in opening] == [
+        (flow.SEGMENT, "480p", 0),
+        (flow.SEGMENT, "audio", 0),
+    ]
+    assert [job.args["rendition"] for job in flow.opening_jobs("ast_1", a_plan(audio=None, groups=PLAN.groups))] == ["480p"]
+    asked = segment_job("ast_1", "d1", "480p", 0)  # by a viewer, at the same time
+    assert (asked.kind, asked.subject) == (opening[0].kind, opening[0].subject)
+
+
+def test_priorities_are_one_order() -> None:
+    """From what a player waits for now, to the last chunk of a film."""
+    table = ["DEMAND", "PUBLISH", "OPENING", "PLAN", "PROBE", "IMPORT", "AHEAD", "AUDIO", "POSTER", "CHUNK"]
+    values = [getattr(priority, name) for name in table]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == len(values)
+    assert table == sorted((name for name in vars(priority) if name.isupper() and "_" not in name), key=table.index)
+    assert priority.PROBE >= URGENT > priority.IMPORT  # somebody waits for these at this moment, and for nothing below
+
+
 def test_publishing_and_a_new_upload_wait_for_no_encode() -> None:
-    probe = NewJob(flow.PROBE, "ast_2", "ast_2")
-    jobs = [*flow.encode_jobs("ast_1", PLAN), probe, flow.plan_job("ast_2"), flow.publish_job("ast_1", "d1", "planned")]
-    assert [job.kind for job in by_urgency(jobs)[:3]] == [flow.PUBLISH, flow.PLAN, flow.PROBE]
+    probe = NewJob(flow.PROBE, "ast_2", "ast_2", priority=priority.PROBE)
+    jobs = [*flow.encode_jobs("ast_1", PLAN), *flow.opening_jobs("ast_3", PLAN), probe, flow.plan_job("ast_2")]
+    jobs.append(flow.publish_job("ast_1", "d1", "planned"))
+    assert [job.kind for job in by_urgency(jobs)[:5]] == [flow.PUBLISH, flow.SEGMENT, flow.SEGMENT, flow.PLAN, flow.PROBE]
 
 
 def test_weights_follow_the_work() -> None:
@@ -89,6 +112,6 @@ def test_every_kind_the_flow_makes_has_exactly_one_step() -> None:
     steps = [*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS]
     kinds = [step.kind for step in steps]
     assert len(set(kinds)) == len(kinds)
-    assert {flow.PROBE, flow.PLAN, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH, flow.PURGE} <= set(kinds)
+    assert {flow.PROBE, flow.PLAN, flow.SEGMENT, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH, flow.PURGE} <= set(kinds)
     assert set(flow.FOLLOWS) <= set(kinds)
-    assert set(all_duties().steps) == set(kinds)
+    assert set(kinds) <= set(all_duties().steps)

@@ -1,0 +1,125 @@
+"""A planned title as the steps need it: what the database knows of it, its source on the local disk, and where its segments go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+import catalog.store
+from catalog.asset import Asset
+from kit import scratch, tools
+from kit.errors import StepFailed
+from kit.jobs import Job
+from kit.storage import MissingObject
+from kit.world import World
+from media import keys
+from media.info import MediaInfo, VideoStream
+from media.plan import EncodePlan
+from media.rendition import AudioRendition
+from media.segments import MeasuredSegment
+from media.source_map import ByteRange, SourceMap, merged
+from transcode.cut import Segment
+from transcode.ffmpeg import Work
+from transcode.plan import Needs
+
+VIDEO_TYPE, AUDIO_TYPE = "video/mp4", "audio/mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What the database knows of a planned asset."""
+
+    world: World
+    asset: Asset
+    source: MediaInfo
+    source_map: SourceMap | None
+    plan: EncodePlan
+    init_sha256: Mapping[str, str]
+    recorded: Mapping[str, Mapping[int, MeasuredSegment]]  # by rendition and index
+
+    @property
+    def video(self) -> VideoStream:
+        if self.source.video is None:
+            raise ValueError("the source has no video")
+        return self.source.video
+
+    @property
+    def audio(self) -> AudioRendition:
+        if self.plan.audio is None:
+            raise ValueError("the plan has no audio")
+        return self.plan.audio
+
+    def stored(self, rendition: str, indexes: Iterable[int]) -> tuple[MeasuredSegment, ...]:
+        """Those of these segments that are recorded, and lie in the store at their recorded size."""
+        recorded = self.recorded[rendition]
+        return tuple(recorded[index] for index in indexes if index in recorded and self._lies_there(rendition, recorded[index]))
+
+    def _lies_there(self, rendition: str, segment: MeasuredSegment) -> bool:
+        try:
+            stat = self.world.storage.stat(self._key(rendition, segment))
+        except MissingObject:
+            return False
+        return stat.size_bytes == segment.size_bytes
+
+    def _key(self, rendition: str, segment: MeasuredSegment) -> str:
+        return keys.media_segment(self.asset.id, self.plan.digest, rendition, segment.index)
+
+    def store(self, rendition: str, segment: Segment, content_type: str) -> MeasuredSegment:
+        """Put a segment into the store, to be recorded when the step is saved."""
+        measured, data = segment
+        self.world.storage.put(self._key(rendition, measured), data, content_type=content_type)
+        return measured
+
+    def store_first(self, conn: Connection, rendition: str, segments: Sequence[Segment], content_type: str) -> None:
+        """Put those of the segments into the store that nobody else has recorded, and record them, with everybody else kept out."""
+        where = (self.asset.id, self.plan.digest, rendition)
+        recorded = catalog.store.lock_segments(conn, *where, [measured.index for measured, _ in segments])
+        there = {segment.index for segment in recorded if self._lies_there(rendition, segment)}
+        catalog.store.forget_segments(conn, *where, [segment.index for segment in recorded if segment.index not in there])
+        new = [self.store(rendition, segment, content_type) for segment in segments if segment[0].index not in there]
+        catalog.store.save_segments(conn, *where, new)
+
+    @contextmanager
+    def work(self, job: Job, needs: Needs | None = None) -> Iterator[Work]:
+        """The source on the local disk, as much of it as is needed (all of it where nobody knows better), and an empty folder to
+        encode into."""
+        settings, asset = self.world.settings, self.asset
+        if asset.source_key is None or asset.source_size_bytes is None:
+            raise StepFailed("The asset has no source.", code="no_source")
+        with (
+            scratch.fetch(
+                self.world.storage,
+                asset.source_key,
+                asset.source_size_bytes,
+                settings.scratch_dir,
+                self._ranges(needs),
+                limit_bytes=settings.scratch_budget_bytes or None,
+            ) as source,
+            scratch.work_dir(settings.scratch_dir, job.id) as folder,
+        ):
+            yield Work(self.plan, self.source, source, folder, tools.ffmpeg(settings))
+
+    def _ranges(self, needs: Needs | None) -> Sequence[ByteRange] | None:
+        if needs is None or self.source_map is None:
+            return None
+        ranges = [item for start, end in needs.video for item in self.source_map.video_ranges(start, end)]
+        if needs.audio is not None:
+            ranges += self.source_map.audio_ranges(self.audio.source_index, *needs.audio)
+        return merged(ranges)
+
+
+def open_title(world: World, asset_id: str, renditions: Sequence[str] = ()) -> Title:
+    """`renditions` are those that the work is about; by default none."""
+    with world.db.connect() as conn:
+        asset = catalog.store.get_asset(conn, asset_id)
+        plan = catalog.store.load_plan(conn, asset.id)
+        source_map = catalog.store.load_source_map(conn, asset.id)
+        inits = {name: catalog.store.load_init(conn, asset.id, plan.digest, name).sha256 for name in renditions}
+        tables = {name: catalog.store.load_segments(conn, asset.id, plan.digest, name) for name in renditions}
+    if asset.source is None:
+        raise StepFailed("The asset has no source.", code="no_source")
+    recorded = {name: {item.index: item for item in table} for name, table in tables.items()}
+    return Title(world, asset, asset.source, source_map, plan, inits, recorded)
