@@ -71,14 +71,14 @@ def test_a_broken_body_with_a_checksum_keeps_nothing(site: Site) -> None:
     assert site.offset(path) == 0
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_eight_patches_at_one_offset_are_one_patch(site: Site, processes: int) -> None:
+@pytest.mark.parametrize(("processes", "requests", "size"), [(1, 8, PART_BYTES + MIB), (2, 8, PART_BYTES + MIB), (2, 32, MIB + 1)])
+def test_many_patches_at_one_offset_are_one_patch(site: Site, processes: int, requests: int, size: int) -> None:
     while site.server.running < processes:
         site.server.start()
-    data = os.urandom(PART_BYTES + MIB)
+    data = os.urandom(size)
     path = site.create(2 * len(data))
     assert site.patch(path, 0, data).status_code == 204
-    barrier = threading.Barrier(8)
+    barrier = threading.Barrier(requests)
 
     def send(_: int) -> int:
         with site.server.client() as client:
@@ -87,8 +87,8 @@ def test_eight_patches_at_one_offset_are_one_patch(site: Site, processes: int) -
             headers = {"Tus-Resumable": "1.0.0", "Upload-Offset": str(len(data)), "Content-Type": "application/offset+octet-stream"}
             return client.patch(path, content=data, headers=headers).status_code
 
-    with ThreadPoolExecutor(8) as pool:
-        statuses = sorted(pool.map(send, range(8)))
+    with ThreadPoolExecutor(requests) as pool:
+        statuses = sorted(pool.map(send, range(requests)))
     assert statuses.count(204) == 1
     assert set(statuses) <= {204, 409, 423}
     assert site.source(path) == data + data
