@@ -25,6 +25,7 @@ SMALLEST_SIDE_PX = 16
 MOST_ELONGATED = 16  # longer side by shorter side
 MOST_PICTURES = 6_000_000  # 13 hours at 120 per second
 MOST_PACKETS = 12_000_000  # 12 hours at 60 pictures per second, with four tracks of sound
+FREE_PACKETS, SMALLEST_PACKET_BYTES = 100_000, 16  # more and smaller ones than these on average are in no good file
 FASTEST = 240  # pictures per second, on average: what phones make for slow motion
 LONGEST_GAP_S = 600  # between two pictures: each second of it becomes pictures of ours
 MISSING_S = Fraction(1, 2)  # containers are wrong about their length by less than this …
@@ -141,12 +142,13 @@ def _too_many_pixels(limits: Limits, size: str = "") -> Rejected:
     return _no("too_many_pixels", f"The picture is too large{size}: at most {limits.pixels:,} pixels are accepted.")
 
 
-def check_count(pictures: int, packets: int) -> Rejected | None:
-    """Asked while packets are being read. `packets`: of all tracks."""
+def check_count(pictures: int, packets: int, size_bytes: int) -> Rejected | None:
+    """Asked while packets are being read. `packets`: of all tracks; `size_bytes`: of the file."""
     if pictures > MOST_PICTURES:
         return _no("too_many_pictures", f"The video has more than {MOST_PICTURES:,} pictures, which is more than are accepted.")
-    if packets > MOST_PACKETS:
-        return _no("too_many_packets", f"The file has more than {MOST_PACKETS:,} packets, which is more than are accepted.")
+    most = min(MOST_PACKETS, FREE_PACKETS + size_bytes // SMALLEST_PACKET_BYTES)
+    if packets > most:
+        return _no("too_many_packets", f"The file has more than {most:,} packets, which is more than are accepted.")
     return None
 
 

@@ -33,9 +33,9 @@ READ_BYTES_PER_S = 5e6  # of a busy machine, in a video that has few bytes for e
 LONGEST_READ_S = 3600.0
 ANSWER_LIMIT_CHARS = 2_000_000
 MAX_STREAMS = 32
-STREAMS_CPU_S = 2
-PACKETS_CPU_S = 2  # and what the bytes take
-COUNTED_BYTES_PER_CPU_S = 2e6  # in a file that consists of the smallest packets there are
+CPU_S = 1  # for each question, and beside it what the bytes take: no small file has a claim to more than two seconds
+INDEXED_BYTES_PER_CPU_S = 5e7
+COUNTED_BYTES_PER_CPU_S = 5e6  # of a slow machine, in a file of small packets
 MEMORY_BYTES = 448 * 1024 * 1024  # beside the program itself, which is some 40 MiB
 MAX_ALLOC_BYTES = 256 * 1024 * 1024  # for one block of ffprobe's memory
 TITLE_CHARS = 200
@@ -115,6 +115,7 @@ class Found:
     attached_pictures: int
     subtitle_codecs: tuple[str, ...]
     ticks: Mapping[int, Fraction]  # seconds in a tick of each stream
+    pictures: frozenset[int] = frozenset()  # streams that are attached pictures
 
 
 def _guarded(ffprobe: str, max_pixels: int) -> tuple[str, ...]:
@@ -128,10 +129,10 @@ def _guarded(ffprobe: str, max_pixels: int) -> tuple[str, ...]:
     )
 
 
-def streams_command(ffprobe: str, source: Path, max_pixels: int) -> Command:
+def streams_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int = 0) -> Command:
     """Asks for the container and its streams, as JSON on stdout."""
     argv = (*_guarded(ffprobe, max_pixels), "-show_entries", _ENTRIES, "-of", "json=compact=1", f"file:{source}")
-    return Command(argv, timeout_s=STREAMS_LIMIT_S, confine=_confinement(source, STREAMS_CPU_S))
+    return Command(argv, timeout_s=STREAMS_LIMIT_S, confine=_confinement(source, size_bytes / INDEXED_BYTES_PER_CPU_S))
 
 
 def packets_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int) -> Command:
@@ -139,13 +140,12 @@ def packets_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int
     entries = "packet=stream_index,pts,dts,duration,size,flags:packet_side_data=side_data_type"
     argv = (*_guarded(ffprobe, max_pixels), "-show_entries", entries, "-of", "csv=p=0", f"file:{source}")
     reading_s = min(LONGEST_READ_S, size_bytes / READ_BYTES_PER_S)
-    counting_s = min(LONGEST_READ_S, size_bytes / COUNTED_BYTES_PER_CPU_S)
-    return Command(argv, timeout_s=PACKETS_LIMIT_S + reading_s, confine=_confinement(source, PACKETS_CPU_S + round(counting_s)))
+    return Command(argv, timeout_s=PACKETS_LIMIT_S + reading_s, confine=_confinement(source, size_bytes / COUNTED_BYTES_PER_CPU_S))
 
 
-def _confinement(source: Path, cpu_s: int) -> Confinement:
+def _confinement(source: Path, reading_s: float) -> Confinement:
     """ffprobe may read the one file and write none."""
-    return Confinement(reads=(source,), memory_bytes=MEMORY_BYTES, cpu_s=cpu_s)
+    return Confinement(reads=(source,), memory_bytes=MEMORY_BYTES, cpu_s=CPU_S + round(min(LONGEST_READ_S, reading_s)))
 
 
 def parse_streams(text: str) -> Found:
@@ -172,6 +172,7 @@ def parse_streams(text: str) -> Found:
         audio=tuple(_audio(stream, container, claimed_end) for stream in streams if _is_decodable_audio(stream)),
         attached_pictures=sum(1 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
         subtitle_codecs=tuple(_text(stream.get("codec_name")) or "unknown" for stream in streams if stream.get("codec_type") == "subtitle"),
+        pictures=frozenset(_index(stream) or 0 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
         ticks={_index(stream) or 0: tick for stream in streams if (tick := _ratio(stream.get("time_base")))},
     )
 

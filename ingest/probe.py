@@ -88,7 +88,7 @@ class _Prober:
                 raise Rejected("The file describes itself at a length that makes no sense.", code="unreadable")
             lines.append(line)
 
-        done = self._run(ffprobe.streams_command(self._program, self._path, self._limits.pixels), keep)
+        done = self._run(ffprobe.streams_command(self._program, self._path, self._limits.pixels, self._size_bytes), keep)
         complaint = done.stderr.decode(errors="replace")
         if done.exit_code != 0:
             raise checks.explain_failure(shape, complaint, self._limits)
@@ -107,7 +107,7 @@ class _Prober:
             scan.line(line)
             seen += 1
             if seen % REPORT_EVERY == 0:
-                _refuse(checks.check_count(scan.pictures, seen))
+                _refuse(checks.check_count(scan.pictures, seen, self._size_bytes))
                 if progress is not None and claimed:
                     progress(min(1.0, float(scan.position / claimed)))
 

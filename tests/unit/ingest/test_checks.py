@@ -69,7 +69,7 @@ def verdict(scan: Scan = SCAN, found: Found = FOUND, shape: Shape = WHOLE, size_
 def test_a_good_source_passes_every_check() -> None:
     assert check_size(1000, LIMITS) is None
     assert check_streams(FOUND, "", LIMITS) is None
-    assert check_count(250, 500) is None
+    assert check_count(250, 500, 1000) is None
     good = verdict()
     assert isinstance(good, Accepted)
     assert good.info.video is not None
@@ -122,8 +122,10 @@ def test_tracks() -> None:
 
 
 def test_too_many_pictures() -> None:
-    assert reason(check_count(checks.MOST_PICTURES + 1, checks.MOST_PICTURES + 1)) == "too_many_pictures"
-    assert reason(check_count(10, checks.MOST_PACKETS + 1)) == "too_many_packets"
+    assert reason(check_count(checks.MOST_PICTURES + 1, checks.MOST_PICTURES + 1, 10**10)) == "too_many_pictures"
+    assert reason(check_count(10, checks.MOST_PACKETS + 1, 10**10)) == "too_many_packets"
+    assert reason(check_count(10, 300_000, 2_000_000)) == "too_many_packets"
+    assert check_count(10, 300_000, 20_000_000) is None
 
 
 def test_encrypted() -> None:
