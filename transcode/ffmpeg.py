@@ -18,7 +18,7 @@ be opened, so no upload can make FFmpeg open anything else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 import ffmpeg
 
 from kit.process import Command
+from kit.sandbox import Confinement
 from media import accepted
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.info import AudioStream, MediaInfo, VideoStream
@@ -41,6 +42,11 @@ Stream = Any  # ffmpeg-python has no types
 INIT_FRAMES = 4
 DECODER_THREADS = 1  # measured: two cost a tenth more CPU, and decoding is never what a process of several encoders waits for
 MAX_PIXELS = 8192 * 8192  # no picture of the stream may be larger, whatever the first one was
+CORES_USED = 8  # by one run, at most: its threads are one decoder and an encoder for each rung
+BULK_NICE = 10
+ENCODE_MEMORY_BYTES = 6 << 30  # reserved, stacks of threads included; what a run really uses is bounded by the plan's chunks
+SMALL_MEMORY_BYTES = 1 << 30
+LARGEST_OUTPUT_BYTES = 4 << 30
 SLOWEST_PIXELS_PER_S = 1_000_000  # a thirtieth of what one core decodes, scales and encodes
 SCALER = "bicubic+accurate_rnd+bitexact"  # the same pixels on every CPU; costs nothing measurable over plain bicubic
 
@@ -68,6 +74,7 @@ class Work:
     source: Path
     out_dir: Path
     program: str
+    urgent: bool = False  # somebody is waiting for it
 
     @property
     def video(self) -> VideoStream:
@@ -98,7 +105,7 @@ def encode_command(work: Work, wanted: Mapping[str, Sequence[int]], *, rewind: F
     start = video.start if keyframe is None else keyframe
     decoded_frames = max(Fraction(0), end - (start - plan.origin) * plan.grid.frame_rate)
     pixels = sum(rung.width * rung.height for rung in rungs) * (end - first) + video.coded_width * video.coded_height * decoded_frames
-    return _command(outputs, work.program, timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S)
+    return _command(outputs, work.program, _confinement(work, ENCODE_MEMORY_BYTES), timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S)
 
 
 def segment_path(folder: Path, rendition: str, index: int) -> Path:
@@ -119,7 +126,9 @@ def init_command(plan: EncodePlan, out_dir: Path, program: str) -> Command:
     if plan.audio is not None:
         silence = _generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl=stereo").filter("atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES)
         outputs.append(_audio_output(silence, plan.audio, out_dir))
-    return _command(outputs, program, timeout_s=120)
+    return _command(
+        outputs, program, Confinement(writes=(out_dir,), memory_bytes=ENCODE_MEMORY_BYTES, cpu_s=120, file_bytes=MIB), timeout_s=120
+    )
 
 
 def audio_command(work: Work) -> Command:
@@ -172,7 +181,8 @@ def _audio_run(work: Work, begin: int, end: int, seek: Fraction | None) -> Comma
     sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     output = _audio_output(sound, rendition, work.out_dir)
     # Audio is computed in floating point, which SIMD code of different CPUs rounds differently. Plain code costs 3 % more here.
-    return _command([output], work.program, timeout_s=300 + float(work.info.duration), cpu_flags="0")
+    confine = _confinement(work, SMALL_MEMORY_BYTES)
+    return _command([output], work.program, confine, timeout_s=300 + float(work.info.duration), cpu_flags="0")
 
 
 def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
@@ -188,7 +198,7 @@ def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
         target = _file(work.out_dir / f"poster-{index}.jpg")
         still = {"c:v": "mjpeg", "q:v": 3, "color_range": "pc", "fps_mode": "passthrough", "update": 1}
         outputs.append(ffmpeg.output(picture, target, f="image2", **still, **_PLAIN, **{"flags:v": "+bitexact"}))
-    return _command(outputs, work.program, timeout_s=120 + 20 * len(times))
+    return _command(outputs, work.program, _confinement(work, ENCODE_MEMORY_BYTES), timeout_s=120 + 20 * len(times))
 
 
 def _file(path: Path) -> str:
@@ -336,7 +346,15 @@ def _audio_output(sound: Stream, rendition: AudioRendition, out_dir: Path) -> St
     return ffmpeg.output(sound, _file(out_dir / f"{rendition.name}.mp4"), f="mp4", **options, **_PLAIN)
 
 
-def _command(outputs: Sequence[Stream], program: str, timeout_s: float, cpu_flags: str = "") -> Command:
+def _confinement(work: Work, memory_bytes: int) -> Confinement:
+    """The run may read the one source and write into its own folder. Bulk work steps aside for what somebody is waiting for."""
+    nice = 0 if work.urgent else BULK_NICE
+    return Confinement(
+        reads=(work.source,), writes=(work.out_dir,), memory_bytes=memory_bytes, cpu_s=0, file_bytes=LARGEST_OUTPUT_BYTES, nice=nice
+    )
+
+
+def _command(outputs: Sequence[Stream], program: str, confine: Confinement, timeout_s: float, cpu_flags: str = "") -> Command:
     """One FFmpeg run. Figures of its progress on stdout, complaints on stderr."""
     head = [
         program,
@@ -353,4 +371,5 @@ def _command(outputs: Sequence[Stream], program: str, timeout_s: float, cpu_flag
     ]
     head += ["-copyts", "-reinit_filter", "0", "-filter_complex_threads", "1", "-y"]
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
-    return Command(tuple(ffmpeg.compile(merged, cmd=head)), timeout_s=round(timeout_s))
+    argv = tuple(ffmpeg.compile(merged, cmd=head))
+    return Command(argv, timeout_s=round(timeout_s), confine=replace(confine, cpu_s=CORES_USED * round(timeout_s)))

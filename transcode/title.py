@@ -12,7 +12,7 @@ import catalog.store
 from catalog.asset import Asset
 from kit import scratch, tools
 from kit.errors import StepFailed
-from kit.jobs import Job
+from kit.jobs import URGENT, Job
 from kit.storage import MissingObject
 from kit.world import World
 from media import keys
@@ -100,7 +100,7 @@ class Title:
             ) as source,
             scratch.work_dir(settings.scratch_dir, job.id) as folder,
         ):
-            yield Work(self.plan, self.source, source, folder, tools.ffmpeg(settings))
+            yield Work(self.plan, self.source, source, folder, tools.ffmpeg(settings), urgent=job.priority >= URGENT)
 
     def _ranges(self, needs: Needs | None) -> Sequence[ByteRange] | None:
         if needs is None or self.source_map is None:
