@@ -11,6 +11,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from media.isobmff import Box
+
 Read = Callable[[int, int], bytes]  # offset, size -> at most size bytes
 
 HEAD_BYTES = 512
@@ -44,6 +46,29 @@ class Shape:
     is_mp4: bool
     has_index: bool  # MP4: a complete `moov` was found
     claimed_bytes: int | None  # MP4: where the last box says the file ends
+
+
+def outer_boxes(read: Read, size_bytes: int, most: int) -> tuple[Box, ...] | None:
+    """The outermost boxes of an MP4 file; None when it is none, has more than `most` of them, or ends inside one."""
+    if read(0, 8)[4:8] not in _OPENING_BOXES:
+        return None
+    boxes: list[Box] = []
+    offset = 0
+    while offset < size_bytes:
+        header = read(offset, 16)
+        if len(header) < 8 or len(boxes) == most:
+            return None
+        size, kind = struct.unpack(">I4s", header[:8])
+        body = offset + 8
+        if size == 1 and len(header) == 16:
+            (size,), body = struct.unpack(">Q", header[8:]), offset + 16
+        elif size == 0:
+            size = size_bytes - offset
+        if size < body - offset or offset + size > size_bytes:
+            return None
+        boxes.append(Box(kind.decode("latin-1"), offset, body, offset + size))
+        offset += size
+    return tuple(boxes)
 
 
 def look(read: Read, size_bytes: int) -> Shape:

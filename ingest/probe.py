@@ -1,9 +1,14 @@
 """Find out what a source is. The only module of the probe that runs programs and reads files; decisions are in `ingest.checks`.
 
-Two runs of ffprobe at most: what the headers claim, then every packet. Both are held to the accepted formats and run in the sandbox
-(`kit.sandbox`) with this one file, so that no upload can make them open another file, or keep them busy or growing for ever.
+Two questions are put to a source: what its headers claim, and what its packets are. ffprobe answers the first. An MP4 whose index
+can be relied on (`ingest.mp4_index`) answers the second itself, so that of hours of film only the index and the first seconds are
+fetched; of any other file ffprobe reads every packet. Both ways lead to the same `MediaInfo`.
 
-The step "ingest.probe" does this to an asset's source object, and takes its SHA-256, which names the source in every plan.
+ffprobe is held to the accepted formats and runs in the sandbox (`kit.sandbox`) with this one file, so that no upload can make it open
+another file, or keep it busy or growing for ever.
+
+The step "ingest.probe" does this to an asset's source object. A source that was read whole is known to plans by its SHA-256, one that
+was not by its index; "ingest.digest" takes the SHA-256 of the latter when nothing more urgent is to be done.
 """
 
 from __future__ import annotations
@@ -21,24 +26,42 @@ import catalog.store
 from ingest import checks, container, ffprobe
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
+from ingest.mp4_index import find_index, make_map, streams
 from ingest.packets import PacketScan, Scan
 from ingest.received import PROBE
-from kit import scratch, tools
+from ingest.table_scan import packet_count, scan
+from kit import job_store, scratch, tools
 from kit.errors import Rejected, StepFailed
-from kit.jobs import Job
+from kit.jobs import Job, NewJob
 from kit.process import Command, Completed, ProcessCancelled, ProcessOutOfCpu, ProcessOutOfMemory, ProcessTimeout
+from kit.scratch import LocalCopy
 from kit.step import Beat, Step
 from kit.world import World
 from media.info import MediaInfo
+from media.source_map import SourceMap
 
 REPORT_EVERY = 4096  # packets
 HASH_BYTES = 4 << 20  # read at a time
+DIGEST_BYTES = 16 << 20  # asked of the store at a time
+READ_AHEAD_BYTES = 4096
+
+DIGEST = "ingest.digest"
+DIGEST_PRIORITY = -100  # after everything that anybody waits for
 
 Progress = Callable[[float], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A source that was described without being read."""
+
+    info: MediaInfo
+    digest: str  # `ingest.mp4_index.Mp4Index.digest`
+    source_map: SourceMap
+
+
 def probe(world: World, path: Path, progress: Progress | None = None) -> MediaInfo:
-    """What the file at `path` is. `progress` hears the share of it that was read.
+    """What the file at `path` is, from every packet of it. `progress` hears the share of it that was read.
 
     Raises Rejected with a code of `checks.REASONS`, and what `Runner.run` raises when the machine is the reason.
     """
@@ -55,10 +78,52 @@ def probe(world: World, path: Path, progress: Progress | None = None) -> MediaIn
     prober = _Prober(world, path, limits, size_bytes)
     found, complaint = prober.streams(shape)
     _refuse(checks.check_streams(found, complaint, limits))
-    verdict = checks.accept(found, prober.packets(found, progress), shape, size_bytes, limits)
+    return _verdict(found, prober.packets(found, progress), shape, size_bytes, limits)
+
+
+def probe_by_index(world: World, copy: LocalCopy) -> Indexed | None:
+    """The same from the index and the first samples, which are fetched; None when that is not possible.
+
+    Raises what `probe` raises, and what `copy` raises.
+    """
+    limits = Limits.of(world.settings)
+    _refuse(checks.check_size(copy.size_bytes, limits))
+    read = _read_ahead(copy)
+    index = find_index(read, copy.size_bytes)
+    if index is None:
+        return None
+    copy.need(index.header)
+    shape = container.look(read, copy.size_bytes)
+    try:
+        found, complaint = _Prober(world, copy.path, limits, copy.size_bytes).streams(shape)
+    except Rejected:  # let the whole file say why
+        return None
+    _refuse(checks.check_streams(found, complaint, limits))
+    tracks = streams(index, found)
+    if tracks is None or found.video is None:
+        return None
+    video = tracks[found.video.index]
+    packets = packet_count(tracks.values())
+    if packets >= REPORT_EVERY:
+        _refuse(checks.check_count(len(video.track), packets, copy.size_bytes))
+    info = _verdict(found, scan(video, tracks), shape, copy.size_bytes, limits)
+    return Indexed(info, index.digest, make_map(index, found, tracks))
+
+
+def _verdict(found: Found, scanned: Scan, shape: container.Shape, size_bytes: int, limits: Limits) -> MediaInfo:
+    verdict = checks.accept(found, scanned, shape, size_bytes, limits)
     if isinstance(verdict, Accepted):
         return verdict.info
     raise verdict
+
+
+def _read_ahead(copy: LocalCopy) -> container.Read:
+    """Reads at least a few kilobytes at a time: the headers of small boxes stand side by side."""
+
+    def read(offset: int, size: int) -> bytes:
+        return copy.read(offset, max(size, READ_AHEAD_BYTES))[:size]
+
+    return read
 
 
 def _refuse(reason: Rejected | None) -> None:
@@ -98,21 +163,21 @@ class _Prober:
     def packets(self, found: Found, progress: Progress | None) -> Scan:
         """Every packet of the file, summed up. A damaged end is no error here: the sums show it."""
         assert found.video is not None
-        scan = PacketScan(found.video.index, found.video.reorder_depth, found.ticks)
+        packets = PacketScan(found.video.index, found.video.reorder_depth, found.ticks)
         claimed = found.video.claimed_end or found.claimed_end
         seen = 0
 
         def count(line: str) -> None:
             nonlocal seen
-            scan.line(line)
+            packets.line(line)
             seen += 1
             if seen % REPORT_EVERY == 0:
-                _refuse(checks.check_count(scan.pictures, seen, self._size_bytes))
+                _refuse(checks.check_count(packets.pictures, seen, self._size_bytes))
                 if progress is not None and claimed:
-                    progress(min(1.0, float(scan.position / claimed)))
+                    progress(min(1.0, float(packets.position / claimed)))
 
         self._run(ffprobe.packets_command(self._program, self._path, self._limits.pixels, self._size_bytes), count)
-        return scan.result()
+        return packets.result()
 
     def _run(self, command: Command, on_line: Callable[[str], None]) -> Completed:
         """Run ffprobe. Too slow, too hungry or crashed is the file's doing; killed from outside is not."""
@@ -134,10 +199,12 @@ class _Prober:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What the step found out."""
+    """What the step found out. Without a map, the source was read whole."""
 
     info: MediaInfo
-    sha256: str  # of the whole file, hex
+    digest: str  # what plans know the source by
+    sha256: str | None = None  # of the whole file, hex
+    source_map: SourceMap | None = None
 
 
 def _run(world: World, job: Job, beat: Beat) -> Probed:
@@ -145,8 +212,13 @@ def _run(world: World, job: Job, beat: Beat) -> Probed:
         asset = catalog.store.get_asset(conn, job.asset_id)
     if asset.source_key is None or asset.source_size_bytes is None:
         raise StepFailed("The asset has no source to look at.", code="no_source")
-    with scratch.fetch(world.storage, asset.source_key, asset.source_size_bytes, world.settings.scratch_dir) as path:
-        return look_at(world, path, beat)
+    budget = world.settings.scratch_budget_bytes
+    with scratch.opened(world.storage, asset.source_key, asset.source_size_bytes, world.settings.scratch_dir, limit_bytes=budget) as copy:
+        indexed = probe_by_index(world, copy)
+        if indexed is not None:
+            return Probed(indexed.info, indexed.digest, source_map=indexed.source_map)
+        copy.need()
+        return look_at(world, copy.path, beat)
 
 
 def look_at(world: World, path: Path, beat: Beat) -> Probed:
@@ -155,7 +227,8 @@ def look_at(world: World, path: Path, beat: Beat) -> Probed:
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
         digest = pool.submit(_sha256, path, lambda: stop.is_set() or beat.cancelled.is_set())
         try:
-            return Probed(probe(world, path, beat.progress), digest.result())
+            info = probe(world, path, beat.progress)
+            return Probed(info, digest.result(), digest.result())
         finally:
             stop.set()
 
@@ -170,8 +243,31 @@ def _sha256(path: Path, unwanted: Callable[[], bool]) -> str:
     return digest.hexdigest()
 
 
-def _save(conn: Connection, world: World, job: Job, result: Probed) -> None:  # noqa: ARG001
-    catalog.store.set_source_info(conn, job.asset_id, result.info, result.sha256)
+def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
+    catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, sha256=result.sha256, source_map=result.source_map)
+    if result.sha256 is None:
+        job_store.enqueue(conn, NewJob(DIGEST, job.asset_id, job.asset_id, priority=DIGEST_PRIORITY, weight=0.0))
 
 
-PROBE_STEPS = (Step(PROBE, _run, _save),)
+def _run_digest(world: World, job: Job, beat: Beat) -> str:
+    """The SHA-256 of the source, read from the store once more, with nothing kept."""
+    with world.db.begin() as conn:
+        asset = catalog.store.get_asset(conn, job.asset_id)
+    if asset.source_key is None or asset.source_size_bytes is None:
+        raise StepFailed("The asset has no source to look at.", code="no_source")
+    digest, position = hashlib.sha256(), 0
+    while position < asset.source_size_bytes:
+        if beat.cancelled.is_set():
+            raise ProcessCancelled("The file was not read to its end because its digest is no longer wanted.")
+        end = min(position + DIGEST_BYTES, asset.source_size_bytes)
+        digest.update(world.storage.get(asset.source_key, start=position, end=end))
+        position = end
+        beat.progress(position / asset.source_size_bytes)
+    return digest.hexdigest()
+
+
+def _save_digest(conn: Connection, _world: World, job: Job, result: str) -> None:
+    catalog.store.set_source_sha256(conn, job.asset_id, result)
+
+
+PROBE_STEPS = (Step(PROBE, _run, _save), Step(DIGEST, _run_digest, _save_digest))

@@ -199,6 +199,12 @@ def _fast_start(shop: Workshop) -> None:
     shop.ffmpeg("-i", str(shop.of("plain")), "-c", "copy", "-movflags", "+faststart", str(shop.out))
 
 
+@recipe("looped")
+def _looped(shop: Workshop) -> None:
+    """A minute and a half, large enough for its beginning to be a small part of it."""
+    shop.ffmpeg("-stream_loop", "22", "-i", str(shop.of("rate-50")), "-c", "copy", "-movflags", "+faststart", str(shop.out))
+
+
 @recipe("fragmented")
 def _fragmented(shop: Workshop) -> None:
     shop.ffmpeg("-i", str(shop.of("plain")), "-c", "copy", "-movflags", "+frag_keyframe+delay_moov+default_base_moof", str(shop.out))

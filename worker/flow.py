@@ -41,6 +41,7 @@ from worker import priority
 PROBE, PLAN = "ingest.probe", "transcode.plan"
 AUDIO, POSTER = "transcode.audio", "transcode.poster"
 PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
+DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
 
 # Expected CPU seconds, for weighing progress only. Measured with x264 "veryfast" on one core of a 2-core machine:
 # about 200 frames of 1080p a second, of which a quarter is decoding and scaling.
@@ -178,7 +179,7 @@ class VideoFlow:
 
     def died(self, conn: Connection, job: Job, error: HeadwaterError) -> None:
         """One step given up is the whole title given up: what its siblings would make could not be published."""
-        if job.kind != PURGE and job.asset_id:  # a job that is about no asset leaves all others alone
+        if job.kind not in (PURGE, DIGEST) and job.asset_id:  # a job that is about no asset leaves all others alone
             with suppress(NotFound):
                 catalog.store.mark_errored(conn, job.asset_id, error.code, error.detail)
             job_store.cancel_asset(conn, job.asset_id)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog.asset import Asset, AssetStatus, NewAsset
-from ingest.probe import PROBE_STEPS
+from ingest.probe import DIGEST, PROBE_STEPS
 from ingest.received import PROBE, received
 from kit import job_store
 from kit.errors import HeadwaterError
@@ -52,7 +52,7 @@ def after_probe(world: World, path: Path) -> tuple[Asset, Job]:
     asset = upload(world, path)
     assert run_step(world, STEPS, ProbeFlow(), "tester")
     with world.db.begin() as conn:
-        (job,) = job_store.jobs_of_asset(conn, asset.id)
+        (job,) = [job for job in job_store.jobs_of_asset(conn, asset.id) if job.kind == PROBE]
         return catalog.store.get_asset(conn, asset.id), job
 
 
@@ -60,11 +60,35 @@ def test_a_source_is_described(world: World, clips: Clips) -> None:
     path = clips("plain")
     asset, job = after_probe(world, path)
     assert (job.kind, job.state) == (PROBE, State.SUCCEEDED)
-    assert job.stats["runs"] == 2  # of ffprobe, at most
+    assert job.stats["runs"] == 1  # of ffprobe: the index said the rest
     assert asset.status is AssetStatus.PROCESSING
-    assert asset.source_digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert asset.source_digest is not None and asset.source_digest.startswith("index:")
     assert asset.source is not None and asset.source.video is not None
-    assert (asset.source.size_bytes, asset.source.duration, asset.source.video.packets) == (path.stat().st_size, 6, 144)
+    assert (asset.source.size_bytes, asset.source.video.packets) == (path.stat().st_size, 144)
+    assert asset.source.duration == 6
+    with world.db.begin() as conn:
+        found = catalog.store.load_source_map(conn, asset.id)
+    assert found is not None and found.size_bytes == path.stat().st_size
+
+
+def test_the_digest_of_the_bytes_is_taken_later(world: World, clips: Clips) -> None:
+    asset, _ = after_probe(world, clips("plain"))
+    assert asset.source_sha256 is None
+    assert run_step(world, STEPS, ProbeFlow(), "tester")
+    with world.db.begin() as conn:
+        asset = catalog.store.get_asset(conn, asset.id)
+        assert {job.kind: job.state for job in job_store.jobs_of_asset(conn, asset.id)}[DIGEST] is State.SUCCEEDED
+    assert asset.source_sha256 == hashlib.sha256(clips("plain").read_bytes()).hexdigest()
+    assert asset.status is AssetStatus.PROCESSING
+
+
+def test_a_source_without_such_an_index_is_read_whole(world: World, clips: Clips) -> None:
+    asset, job = after_probe(world, clips("mkv"))
+    assert job.stats["runs"] == 2  # of ffprobe, at most
+    assert asset.source_digest == asset.source_sha256 == hashlib.sha256(clips("mkv").read_bytes()).hexdigest()
+    with world.db.begin() as conn:
+        assert catalog.store.load_source_map(conn, asset.id) is None
+        assert {job.kind for job in job_store.jobs_of_asset(conn, asset.id)} == {PROBE}
 
 
 @pytest.mark.parametrize(
