@@ -1,7 +1,8 @@
 """History from elsewhere: CSV, TSV (`.gz` too) or Parquet, one row for each viewing, into the lake and into what answers are made of.
 
 Columns are known by several names (`COLUMNS`); who and what are needed, the rest may be missing. A title is named by its asset id
-or by the `external_id` that its owner gave it. Without a share, a row is a whole view. Ratings are -1 to 1, or stars from 1 to 5.
+or by the `external_id` that its owner gave it. Without a share, a row is a whole view. Shares above 1 say that
+the column counts per cent, ratings above 1 that it counts stars, up to 5.
 The id of a row follows from what it says, so importing the same file again adds nothing.
 """
 
@@ -69,7 +70,7 @@ def import_history(world: World, path: Path) -> Imported:
         ).fetchall()[0]
         unknown = db.execute("SELECT count(DISTINCT asset_id) FROM history WHERE NOT known").fetchall()[0][0]
         with lake_store.only_writer(world.db):
-            lake.add(world, _days(db))
+            lake.add(world, _days(db, world.clock.now().timestamp()))
         _merge(world, db)
     return Imported(rows, total - rows, viewers, titles, unknown, days)
 
@@ -113,12 +114,14 @@ def _history_query(told: Mapping[str, str], now_s: float) -> str:
                {fraction} AS share, {completed} AS done, {rating} AS stars FROM given),
       clean AS (
         SELECT viewer_id, named, least(if(told_s > 1e11, told_s / 1000, told_s), {now_s}) AS at_s,
-               least(1.0, greatest(0.0, if(share > 1.5, share / 100, share))) AS share, done,
-               if(stars BETWEEN -1 AND 1, stars, least(1.0, greatest(-1.0, (stars - 3) / 2))) AS rating
+               if(share IS NULL, NULL, least(1.0, greatest(0.0, if((SELECT max(share) > 1.5 FROM raw), share / 100, share)))) AS share,
+               done,
+               CASE WHEN stars IS NULL THEN NULL WHEN (SELECT max(stars) > 1 FROM raw) THEN least(1.0, greatest(-1.0, (stars - 3) / 2))
+                    ELSE greatest(-1.0, stars) END AS rating
         FROM raw WHERE viewer_id <> '' AND named <> '' AND length(viewer_id) <= 128 AND length(named) <= 255
                    AND isfinite(told_s) AND told_s > 0)
       SELECT DISTINCT clean.viewer_id, coalesce(external.asset_id, named) AS asset_id, at_s,
-             make_timestamp(CAST(at_s * 1e6 AS BIGINT)) AS at, strftime(make_timestamp(CAST(at_s * 1e6 AS BIGINT)), '%Y-%m-%d') AS day,
+             make_timestamp(CAST(at_s * 1e6 AS BIGINT)) AS "at", strftime(make_timestamp(CAST(at_s * 1e6 AS BIGINT)), '%Y-%m-%d') AS day,
              durations.asset_id IS NOT NULL AS known,
              coalesce(durations.duration_s, 1.0) AS duration_s, coalesce(done, coalesce(share, 1.0) >= 0.92) AS completed,
              if(coalesce(done, false), 1.0, coalesce(share, 1.0)) AS fraction, rating,
@@ -128,23 +131,22 @@ def _history_query(told: Mapping[str, str], now_s: float) -> str:
     """  # noqa: S608
 
 
-def _days(db: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, pa.Table]]:
+def _days(db: duckdb.DuckDBPyConnection, now_s: float) -> Iterator[tuple[str, pa.Table]]:
     """The history as events, a day at a time: one for each viewing, and one for each rating."""
     for (day,) in db.execute("SELECT DISTINCT day FROM history ORDER BY day").fetchall():
-        found = db.execute(
+        found = db.sql(
             """
             SELECT id AS event_id, viewer_id, asset_id, 'import' AS session_id, if(completed, 'complete', 'heartbeat') AS kind,
-                   fraction * duration_s AS position_s, 0.0 AS watched_s, NULL::DOUBLE AS value, duration_s, at,
-                   now()::TIMESTAMP AS received_at
+                   fraction * duration_s AS position_s, 0.0 AS watched_s, NULL::DOUBLE AS value, duration_s, "at",
+                   make_timestamp($2) AS received_at
             FROM history WHERE day = $1
             UNION ALL
-            SELECT id || 'r', viewer_id, asset_id, 'import', 'rating', NULL, 0.0, rating, duration_s, at, now()::TIMESTAMP
+            SELECT id || 'r', viewer_id, asset_id, 'import', 'rating', NULL, 0.0, rating, duration_s, "at", make_timestamp($2)
             FROM history WHERE day = $1 AND rating IS NOT NULL""",
-            [day],
-        )
-        batches = found.to_arrow_reader()
-        assert batches is not None
-        yield day, batches.read_all().cast(lake.SCHEMA)
+            params=[day, int(now_s * 1e6)],
+        ).to_arrow_reader()
+        assert found is not None
+        yield day, found.read_all().cast(lake.SCHEMA)
 
 
 def _merge(world: World, db: duckdb.DuckDBPyConnection) -> None:

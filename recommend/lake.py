@@ -234,23 +234,23 @@ _SIGNALS = f"""
     CREATE TEMP TABLE signals AS
     WITH sessions AS (
       SELECT viewer_id, asset_id, coalesce(max(position_s) FILTER (kind <> 'seek'), 0) AS furthest_s, max(watched_s) AS watched_s,
-             arg_max(duration_s, at) FILTER (duration_s IS NOT NULL) AS duration_s, bool_or(kind = 'abandon') AS abandoned,
+             arg_max(duration_s, "at") FILTER (duration_s IS NOT NULL) AS duration_s, bool_or(kind = 'abandon') AS abandoned,
              bool_or(kind = 'complete' OR coalesce(kind <> 'seek' AND duration_s > 0 AND position_s >= {COMPLETE_SHARE} * duration_s
-                                                   AND watched_s >= 0.5 * duration_s, false)) AS completed, max(at) AS at
+                                                   AND watched_s >= 0.5 * duration_s, false)) AS completed, max("at") AS "at"
       FROM events WHERE kind NOT IN ('rating', 'not_interested') GROUP BY viewer_id, asset_id, session_id),
     parts AS (
       SELECT *, CASE WHEN coalesce(duration_s, 0) <= 0 THEN CAST(completed AS DOUBLE)
                      ELSE least(1.0, greatest(0.0, if(watched_s > 0, least(furthest_s, watched_s), furthest_s) / duration_s))
                      END AS fraction
       FROM sessions)
-    SELECT viewer_id, asset_id, epoch(at) AS at_s, fraction,
+    SELECT viewer_id, asset_id, epoch("at") AS at_s, fraction,
            CASE WHEN completed THEN 1 WHEN abandoned AND fraction < {GLANCE_SHARE} AND if(watched_s > 0, watched_s, furthest_s) < {GLANCE_S}
                 THEN 2 ELSE 0 END AS signal FROM parts
     UNION ALL
-    SELECT viewer_id, asset_id, epoch(max(at)), if(arg_max(value, at) > 0, 1.0, 0.0), if(arg_max(value, at) > 0, 3, 4)
-    FROM events WHERE kind = 'rating' GROUP BY viewer_id, asset_id HAVING arg_max(value, at) <> 0
+    SELECT viewer_id, asset_id, epoch(max("at")), if(arg_max(value, "at") > 0, 1.0, 0.0), if(arg_max(value, "at") > 0, 3, 4)
+    FROM events WHERE kind = 'rating' GROUP BY viewer_id, asset_id HAVING arg_max(value, "at") <> 0
     UNION ALL
-    SELECT viewer_id, asset_id, epoch(max(at)), 0.0, 4 FROM events WHERE kind = 'not_interested' GROUP BY viewer_id, asset_id
+    SELECT viewer_id, asset_id, epoch(max("at")), 0.0, 4 FROM events WHERE kind = 'not_interested' GROUP BY viewer_id, asset_id
 """  # noqa: S608 - numbers of ours
 
 
@@ -264,12 +264,12 @@ def read_interactions(world: World, since: datetime | None = None) -> Interactio
     with fetched(world, since) as paths, open_duckdb(world.settings.scratch_dir) as db:
         if not paths:
             return from_codes([], [], [], [], [])
-        db.execute("CREATE TEMP TABLE gone (viewer_id TEXT, at TIMESTAMPTZ)")
+        db.execute('CREATE TEMP TABLE gone (viewer_id TEXT, "at" TIMESTAMPTZ)')
         for item in gone:
             db.execute("INSERT INTO gone VALUES (?, ?)", [item.viewer_id, item.at])
-        after = f"AND at >= '{since.astimezone(UTC).isoformat()}'::TIMESTAMPTZ" if since else ""
+        after = f"AND \"at\" >= '{since.astimezone(UTC).isoformat()}'::TIMESTAMPTZ" if since else ""
         db.execute(f"""CREATE TEMP VIEW events AS SELECT * FROM read_parquet({[str(path) for path in paths]}) AS found
-            WHERE NOT EXISTS (SELECT 1 FROM gone WHERE gone.viewer_id = found.viewer_id AND found.received_at <= gone.at) {after}""")  # noqa: S608
+            WHERE NOT EXISTS (SELECT 1 FROM gone WHERE gone.viewer_id = found.viewer_id AND found.received_at <= gone."at") {after}""")  # noqa: S608
         db.execute(_SIGNALS)
         return _interactions(db)
 
@@ -298,7 +298,7 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory that spills into `folder` beyond 1.5 GB, and asks nothing of the network."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": "1500MB", "temp_directory": str(folder / "duckdb"), "preserve_insertion_order": "false",
-        "autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "TimeZone": "UTC",
+        "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
     }  # fmt: skip
     opened = duckdb.connect(":memory:", config=config)
     try:

@@ -64,6 +64,7 @@ def create_app(world: World) -> FastAPI:
         ],
     )
     app.state.sessions, app.state.feed = sessions, feed
+    app.state.recommender = recommender
     app.include_router(_api(world, sessions, feed, viewers, recommender))
     app.include_router(origin_api.router(world), prefix="/v")
     app.include_router(health.router(world))
