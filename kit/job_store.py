@@ -214,6 +214,12 @@ def hold(conn: Connection, job: Job) -> None:
         raise Refused(f"The job {job.id} is not this worker's any more.")
 
 
+def is_held(conn: Connection, job: Job) -> bool:
+    """Whether the job is still its owner's at this moment. Locks and writes nothing."""
+    row = conn.execute(select(jobs.c.state, jobs.c.epoch).where(jobs.c.id == job.id)).one_or_none()
+    return row is not None and (row.state, row.epoch) == (State.RUNNING, job.epoch)
+
+
 def prefer(conn: Connection, asset_id: str, kind: str, args: Mapping[str, Any], priority: int) -> int:
     """Raises what waits of this kind with these arguments to `priority`, if that is higher. Returns how many jobs it moved."""
     waiting = (jobs.c.asset_id == asset_id) & (jobs.c.kind == kind) & (jobs.c.state == State.QUEUED)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from kit import job_store
 from kit.errors import HeadwaterError, Rejected, StepFailed, Unavailable
 from kit.jobs import Job, NewJob, State
 from kit.process import Command
+from kit.sandbox import Confinement
 from kit.step import Beat, Step, run_step
 from kit.world import World
 
@@ -230,6 +232,46 @@ def test_a_cancelled_job_stops_its_process(bench: Bench) -> None:
 
     assert bench.do(run, beat_s=0.1).state is State.CANCELLED
     assert bench.flow.deaths == []
+
+
+def test_a_silent_step_hears_of_it_without_a_heartbeat(bench: Bench) -> None:
+    """Checklist line J9: its next heartbeat would come far too late."""
+    ended = []
+
+    def run(world: World, job: Job, beat: Beat) -> None:
+        with bench.world.db.begin() as conn:
+            job_store.cancel_asset(conn, "ast_1")
+        try:
+            world.runner.run(FOREVER)
+        except HeadwaterError as error:
+            ended.append(error.code)
+
+    assert bench.do(run, beat_s=3600).state is State.CANCELLED
+    assert ended == ["cancelled"]
+
+
+HUNGRY = Confinement(reads=(Path(sys.prefix), Path(sys.base_prefix)), memory_bytes=128 << 20, cpu_s=1)
+
+
+def python(code: str, timeout_s: float = 60.0, stall_s: float | None = None) -> Command:
+    return Command((sys.executable, "-I", "-S", "-c", code), timeout_s=timeout_s, stall_s=stall_s, confine=HUNGRY)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (python("while True: pass"), "cpu_limit"),
+        (python("held = [bytearray(1 << 20) for _ in range(1000)]"), "out_of_memory"),
+        (python("import time; time.sleep(600)", timeout_s=0.5), "wall_limit"),
+        (python("import time; time.sleep(600)", stall_s=0.5), "stall"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_the_limit_that_ended_a_program_is_the_cause_in_the_record(bench: Bench, command: Command, code: str) -> None:
+    job = bench.do(lambda world, job, beat: world.runner.run(command))
+    assert (job.state, job.attempt, job.error_code) == (State.QUEUED, 1, code)
+    assert job.error_detail is not None
+    assert job.error_detail.endswith(".")
 
 
 def test_a_stopping_worker_hands_its_job_back(bench: Bench) -> None:
