@@ -35,6 +35,7 @@ from media.ids import AssetId, UploadId
 
 IMPORT = "ingest.import_url"
 _CANCEL_POLL_S = 0.5
+_SLOWEST_BYTES_S = 10_000  # for a minute; a server that drips would keep a worker for hours
 
 
 class ImportFailed(StepFailed):
@@ -98,7 +99,7 @@ async def _cancellable(world: World, asset_id: AssetId, url: str, beat: Beat) ->
 
 async def _transfer(world: World, asset_id: AssetId, url: str, beat: Beat) -> SourceObject:
     settings = world.settings
-    limits = Limits(size_bytes=settings.max_upload_bytes)
+    limits = Limits(size_bytes=settings.max_upload_bytes, slowest_bytes_s=_SLOWEST_BYTES_S)
     async with GuardedClient(private_addresses=settings.import_private_addresses) as client, client.get(url, limits) as response:
         multipart_id = _open(world.storage, asset_id)
         try:

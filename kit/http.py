@@ -5,16 +5,20 @@ request forgery). So every hop of a request is resolved once, refused if any add
 connected to the address that was checked, so that a second answer of the name server changes nothing. TLS still verifies the
 name. Redirects are followed here, hop by hop, each checked anew. Proxies and credentials of the environment are not used.
 
-Size, silence and total time are limited. Errors: `AddressRefused` (never retried), `ResponseTooLarge` (never retried), and
-`FetchFailed`, whose `retry` says whether trying again may help. Nothing here knows what is fetched, or keeps it.
+Ports are limited too: below 1024 only the web's own, and none of those that other protocols listen on, so that nobody can make
+us speak HTTP to a mail server or a database. Size, silence, slowness and total time are limited.
+
+Errors: `AddressRefused` (never retried), `ResponseTooLarge` (never retried), and `FetchFailed`, whose `retry` says whether trying
+again may help. Nothing here knows what is fetched, or keeps it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,6 +30,13 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PORTS = {"http": 80, "https": 443}
+_PRIVILEGED = 1024
+# The Fetch standard's blocked ports (section 2.9 "Port blocking") above 1023, and those of databases, brokers and orchestrators.
+_OTHER_PROTOCOLS = frozenset({
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    1433, 1521, 2375, 2376, 2379, 2380, 3306, 4222, 5432, 5672, 6379, 6443, 7000, 7001, 8500, 9042, 9092, 9200, 9300, 10250, 11211, 27017,
+})  # fmt: skip
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.%a-z]*:[0-9a-f:.%a-z]*")  # a name in ASCII or IPv4; or IPv6, perhaps with a zone
 
 # IANA's special-purpose address registries (RFC 6890 and its updates), and two services that clouds keep at public addresses.
 _NOT_PUBLIC: tuple[tuple[str, str], ...] = (
@@ -96,6 +107,8 @@ class Limits:
     connect_s: float = 10.0
     silence_s: float = 30.0  # longest wait for the next byte
     total_s: float = 6 * 3600.0
+    slowest_bytes_s: float = 0.0  # a body that comes more slowly for `slow_s` seconds of waiting is given up
+    slow_s: float = 60.0
 
 
 def why_not_public(address: str) -> str | None:
@@ -122,8 +135,11 @@ def check_url(url: str) -> httpx.URL:
         raise AddressRefused("This is not an address that can be fetched.") from None
     if parsed.scheme not in _PORTS:
         raise AddressRefused("Only http and https addresses are fetched.")
-    if not parsed.host or not 0 < (parsed.port or _PORTS[parsed.scheme]) < 65536:
+    port = _PORTS[parsed.scheme] if parsed.port is None else parsed.port
+    if not _HOST.fullmatch(parsed.raw_host.decode("ascii")) or not 0 < port < 65536:
         raise AddressRefused("The address names no host, or a port that does not exist.")
+    if port in _OTHER_PROTOCOLS or (port < _PRIVILEGED and port not in _PORTS.values()):
+        raise AddressRefused(f"Port {port} is not one of the web's.")
     if parsed.userinfo:
         raise AddressRefused("An address with a user name or password in it is not fetched.")
     return parsed
@@ -149,8 +165,8 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 class Response:
     """An answer whose body has not been read yet."""
 
-    def __init__(self, answer: httpx.Response, url: str, size_limit: int) -> None:
-        self._answer, self._size_limit = answer, size_limit
+    def __init__(self, answer: httpx.Response, url: str, limits: Limits) -> None:
+        self._answer, self._limits = answer, limits
         self.url = url  # after redirects
         self.status = answer.status_code
         self.headers = answer.headers
@@ -159,11 +175,12 @@ class Response:
         self.size_bytes = int(length) if length.isascii() and length.isdigit() and not encoded else None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body in pieces. Raises ResponseTooLarge, and FetchFailed when it breaks off."""
+        """The body in pieces. Raises ResponseTooLarge, and FetchFailed when it breaks off or comes too slowly."""
         self._check(self.size_bytes or 0)
         received = 0
+        pace = _Pace(self._limits, asyncio.get_running_loop().time)
         try:
-            async for data in self._answer.aiter_bytes():
+            async for data in pace.timed(self._answer.aiter_bytes()):
                 received += len(data)
                 self._check(received)
                 yield data
@@ -171,8 +188,30 @@ class Response:
             raise FetchFailed(f"{self._answer.request.headers['host']} stopped after {received} bytes: {_words(error)}.") from error
 
     def _check(self, size_bytes: int) -> None:
-        if size_bytes > self._size_limit:
-            raise ResponseTooLarge(f"The file is larger than the {self._size_limit} bytes that are accepted.")
+        if size_bytes > self._limits.size_bytes:
+            raise ResponseTooLarge(f"The file is larger than the {self._limits.size_bytes} bytes that are accepted.")
+
+
+class _Pace:
+    """Gives up a body that drips. Only waiting for the other side counts, not what we do with a piece."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits, self._clock = limits, clock
+
+    async def timed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        waited_s, received = 0.0, 0
+        while True:
+            begun_s = self._clock()
+            data = await anext(pieces, None)
+            if data is None:
+                return
+            waited_s += self._clock() - begun_s
+            received += len(data)
+            if waited_s >= self._limits.slow_s:
+                if received < self._limits.slowest_bytes_s * waited_s:
+                    raise FetchFailed(f"The transfer is too slow: {received} bytes came in {waited_s:.0f} seconds.")
+                waited_s, received = 0.0, 0
+            yield data
 
 
 class GuardedClient:
@@ -203,11 +242,29 @@ class GuardedClient:
             async with asyncio.timeout(limits.total_s):
                 answer, final = await self._follow(url, limits)
                 try:
-                    yield Response(answer, final, limits.size_bytes)
+                    yield Response(answer, final, limits)
                 finally:
                     await answer.aclose()
         except TimeoutError:
             raise FetchFailed(f"The whole transfer took longer than {limits.total_s:g} seconds.") from None
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], limits: Limits) -> tuple[int, bytes]:
+        """Delivers `content`; the status, whatever it is, and the first `limits.size_bytes` bytes of the answer.
+
+        A redirect is an answer like others: it is not followed, because whoever set the address chose where the bytes go.
+        Raises AddressRefused and FetchFailed.
+        """
+        try:
+            async with asyncio.timeout(limits.total_s):
+                answer = await self._send(check_url(url), limits, method="POST", content=content, headers=headers)
+                try:
+                    return answer.status_code, await _beginning(answer, limits.size_bytes)
+                except httpx.HTTPError as error:
+                    raise FetchFailed(f"{answer.request.headers['host']} broke off its answer: {_words(error)}.") from error
+                finally:
+                    await answer.aclose()
+        except TimeoutError:
+            raise FetchFailed(f"The delivery took longer than {limits.total_s:g} seconds.") from None
 
     async def _follow(self, url: str, limits: Limits) -> tuple[httpx.Response, str]:
         current = check_url(url)
@@ -225,7 +282,9 @@ class GuardedClient:
             current = check_url(target)
         raise FetchFailed(f"{current.host} redirects more than {MAX_REDIRECTS} times.", Retry.NEVER)
 
-    async def _send(self, url: httpx.URL, limits: Limits) -> httpx.Response:
+    async def _send(
+        self, url: httpx.URL, limits: Limits, *, method: str = "GET", content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         port = url.port or _PORTS[url.scheme]
         try:
             async with asyncio.timeout(limits.connect_s):
@@ -238,9 +297,10 @@ class GuardedClient:
         problem = "it has no address"
         for address in addresses:
             request = self._client.build_request(
-                "GET",
+                method,
                 url.copy_with(host=address),
-                headers={"Host": url.netloc.decode("ascii"), "Accept": "*/*", "Accept-Encoding": "identity"},
+                headers={**(headers or {}), "Host": url.netloc.decode("ascii"), "Accept": "*/*", "Accept-Encoding": "identity"},
+                content=content,
                 timeout=timeout,
                 extensions={"sni_hostname": url.host},
             )
@@ -251,6 +311,15 @@ class GuardedClient:
             except httpx.HTTPError as error:
                 raise FetchFailed(f"{url.host} does not answer as it should: {_words(error)}.") from error
         raise FetchFailed(f"{url.host} cannot be reached: {problem}.")
+
+
+async def _beginning(answer: httpx.Response, size_bytes: int) -> bytes:
+    found = b""
+    async for data in answer.aiter_raw():
+        found += data
+        if len(found) >= size_bytes:
+            break
+    return found[:size_bytes]
 
 
 async def _check_status(answer: httpx.Response, url: httpx.URL) -> None:

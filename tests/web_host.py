@@ -12,10 +12,11 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class WebHost:
-    """Answers GET by path. `asked` lists the Host header and path of each request, in order."""
+    """Answers GET by path from `answers`, and POST from `posted`. `asked` lists the Host header and path of each request, in order."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.answers: dict[str, Answer] = {}
+        self.posted: dict[str, Answer] = {}
         self.asked: list[tuple[str, str]] = []
         host = self
 
@@ -23,9 +24,16 @@ class WebHost:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                self._answer(host.answers)
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self._answer(host.posted)
+
+            def _answer(self, answers: dict[str, Answer]) -> None:
                 host.asked.append((self.headers["Host"], self.path))
                 self.close_connection = True
-                host.answers.get(self.path, lambda handler: handler.send_error(404))(self)
+                answers.get(self.path, lambda handler: handler.send_error(404))(self)
 
             def log_message(self, *arguments: object) -> None:
                 pass
