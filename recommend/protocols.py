@@ -201,11 +201,16 @@ def run(task: Task, wanted: Wanted, *, progress: Progress = lambda _what, _share
     short = task.cut == "time"
     ask_for = Ask(task.cut, wanted.factors, wanted.epochs, wanted.seed, wanted.threads, short=short, model=asked)
     choice = choose(task.history, ask_for, progress=progress)
-    chosen_cpu_s = time.process_time() - started
+    return answer(task, choice, wanted, progress=progress, choice_cpu_s=time.process_time() - started)
+
+
+def answer(task: Task, choice: Choice, wanted: Wanted, *, progress: Progress, choice_cpu_s: float = 0.0) -> dict[str, Any]:
+    """The same with settings that were chosen before, inside the task's history."""
+    started = time.process_time() - choice_cpu_s
     data = build(task.history, choice.weights, now_s=task.now_s)
     model = _fitted(data, choice, needed(choice.steps), wanted, progress)
     fit_cpu_s = time.process_time() - started
-    entrants = [Entrant("model", model, choice.steps), *_baselines(data, model, choice, wanted, progress)]
+    entrants = [Entrant("model", model, choice.steps), *_baselines(task, data, model, choice, wanted, progress=progress)]
     question = task.question(data)
     progress("Ranking", 0.5)
     answers = ask(question, entrants, max(metric.k for metric in wanted.metrics))
@@ -220,7 +225,7 @@ def run(task: Task, wanted: Wanted, *, progress: Progress = lambda _what, _share
         "breakdown": breakdown(question, mine), "baseline_breakdown": {name: breakdown(question, table) for name, table in tables.items()},
         "users": len(question), "items": task.items, "users_without_hits": without_hits(answers["model"]),
         "chosen_by_users": choice.viewers, "seed": wanted.seed, **task.facts,
-        "fit_cpu_s": round(fit_cpu_s, 3), "choice_cpu_s": round(chosen_cpu_s, 3), "cpu_s": round(time.process_time() - started, 3),
+        "fit_cpu_s": round(fit_cpu_s, 3), "choice_cpu_s": round(choice_cpu_s, 3), "cpu_s": round(time.process_time() - started, 3),
         "ties": PESSIMISTIC, "definitions": question.said, "self_check": _checked(task, question, tables),
     }  # fmt: skip
 
@@ -236,12 +241,12 @@ def _fitted(data: Dataset, choice: Choice, parts: frozenset[str], wanted: Wanted
     return Model(choice.als, factors, walked, data.popularity, data.trending(choice.trending_days), choice.steps)
 
 
-def _baselines(data: Dataset, model: Model, choice: Choice, wanted: Wanted, progress: Progress) -> list[Entrant]:
+def _baselines(task: Task, data: Dataset, model: Model, choice: Choice, wanted: Wanted, *, progress: Progress) -> list[Entrant]:
     """Popularity, and where the blend was asked for each of its parts alone; a viewer without history gets popularity."""
     found = [Entrant("popularity", model, only("popularity"))]
     if wanted.model not in {"auto", "blend"}:
         return found
-    if data.last_at_s.max(initial=0.0) > data.last_at_s.min(initial=0.0) and choice.trending_days and data.now_s > 1e6:
+    if task.cut == "time":
         week = replace(model, trending=data.trending(7.0))
         found += [Entrant("trending-7d", week, only("trending")), Entrant("trending", model, only("trending"))]
     missing = frozenset({"als", "walk"}) - needed(choice.steps)

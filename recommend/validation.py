@@ -38,9 +38,9 @@ class Bounds:
     """Of the cost of a trial. A dense matrix says as much with fewer pairs, and its item-item products cost more."""
 
     pairs_at_most: int = 1_000_000
-    dense_pairs_at_most: int = 250_000
+    dense_pairs_at_most: int = 200_000
     dense_from: float = 0.01  # share of the cells that are known
-    viewers_at_most: int = 1_500
+    viewers_at_most: int = 1_200
     cells_at_most: int = 50_000_000
     cold_at_most: int = 300
 

@@ -6,11 +6,12 @@
     abandoned            -0.5
     disliked             -1
 
-Each is halved with its age. Several positive rows of one pair saturate as 1 + log(sum), so playing a clip a hundred times does not make a
-hundred viewers of one. An explicit dislike holds until something positive comes after it; an abandon only where nothing positive is known.
+Each is halved with its age, down to a fifth. Several positive rows of one pair saturate as 1 + log(sum), so playing a clip a hundred
+times does not make a hundred viewers of one. An explicit dislike holds until something positive comes after it; an abandon only where
+nothing positive is known.
 
-Training and serving both call `weigh`, so a title finished a minute ago counts for the next page as it will for the next model. Values
-between -0.05 and 0.05 are dropped: a stored value of nearly 0 would still count as "seen and wanted" in the model (recommend.als).
+Training and serving both call `weigh`, so a title finished a minute ago counts for the next page as it will for the next model. Pairs
+that are worth less than 0.05 at any age are dropped: a stored value of nearly 0 would still count as wanted in the model (recommend.als).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from recommend.interactions import Codes, Floats, Signal, Times
 
 DAY_S = 86_400.0
 LEAST_VALUE = 0.05  # magnitude below which a pair is dropped
+LEAST_SHARE = 0.2  # that age leaves of a value: what was watched long ago was still watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def weigh(
     viewers: Codes, items: Codes, at_s: Times, fraction: Floats, signal: npt.NDArray[np.int8], *, now_s: float, settings: WeightSettings
 ) -> Weighed:
     """One value for each pair. For one viewer, `viewers` is all zeros."""
-    value = row_values(fraction, signal, settings) * decay(at_s, now_s, settings.half_life_days)
+    value = row_values(fraction, signal, settings)
+    value = np.where(np.abs(value) < LEAST_VALUE, 0.0, value) * np.maximum(LEAST_SHARE, decay(at_s, now_s, settings.half_life_days))
     order = np.lexsort((at_s, items, viewers))
     viewers, items, at_s, value, signal = viewers[order], items[order], at_s[order], value[order], signal[order]
     if not len(viewers):
@@ -96,5 +99,5 @@ def weigh(
     merged = np.where(positive > 1.0, 1.0 + np.log(np.maximum(positive, 1.0)), positive)
     merged = np.where(refused | (positive <= 0), negative, merged).astype(np.float32)
     last_at_s = np.maximum.reduceat(at_s, first)
-    kept = np.abs(merged) >= LEAST_VALUE
+    kept = merged != 0
     return Weighed(viewers[first][kept], items[first][kept], merged[kept], last_at_s[kept])

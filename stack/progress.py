@@ -49,6 +49,17 @@ class BytesProgress(_Bars):
         self._bars.update(self._task, completed=size_bytes)
 
 
+class StageProgress(_Bars):
+    """One bar, renamed as the work goes from one stage to the next."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, TextColumn("{task.description:<24}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+        self._task = self._bars.add_task("", total=1.0)
+
+    def show(self, what: str, share: float) -> None:
+        self._bars.update(self._task, description=what, completed=share)
+
+
 class AssetProgress(_Bars):
     """One bar for each rendition."""
 

@@ -1,0 +1,52 @@
+"""A training run with its effects: compaction, reading the lake, publishing, and forgetting old versions.
+
+The only module of the batch side that touches the world; `recommend.training` is what it asks. Two runs at once are harmless: each
+publishes a whole model, and the later one is current.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kit.ids import sortable
+from kit.world import World
+from recommend import bundle, content, lake, store
+from recommend.choice import Progress
+from recommend.interactions import Interactions
+from recommend.training import NothingToLearn, Order, train
+
+KEPT_VERSIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    since: datetime | None = None
+    seed: int = 1
+    factors: int = 0
+    threads: int = 0
+    keep: int = KEPT_VERSIONS
+    publish: bool = True
+
+
+def learn(
+    world: World, options: Options, *, history: Interactions | None = None, progress: Progress = lambda _what, _share: None
+) -> dict[str, Any]:
+    """Train on the lake, or on `history`, and publish. Raises NothingToLearn and what the store and the database raise."""
+    if history is None:
+        progress("Reading the history", 0.0)
+        lake.compact(world)
+        history = lake.read_interactions(world, options.since)
+        if not len(history):
+            raise NothingToLearn("Nobody has watched anything yet: there is nothing to learn from.")
+    elif options.since is not None:
+        history = history.take(history.at_s >= options.since.timestamp()).compact()
+    with world.db.connect() as conn:
+        texts = {title.asset_id: content.text_of(title.title, title.description, title.tags) for title in store.titles(conn)}
+    order = Order(sortable("mdl"), world.clock.now(), options.seed, options.factors, threads=options.threads, texts=texts)
+    trained = train(history, order, progress=progress)
+    if options.publish:
+        bundle.publish(world.storage, trained.bundle, world.clock)
+        bundle.prune(world.storage, options.keep)
+    return {**trained.outcome, "published": options.publish}
