@@ -205,6 +205,11 @@ def _looped(shop: Workshop) -> None:
     shop.ffmpeg("-stream_loop", "22", "-i", str(shop.of("rate-50")), "-c", "copy", "-movflags", "+faststart", str(shop.out))
 
 
+@recipe("open-gop-looped")
+def _open_gop_looped(shop: Workshop) -> None:
+    shop.ffmpeg("-stream_loop", "19", "-i", str(shop.of("open-gop")), "-c", "copy", str(shop.out))
+
+
 @recipe("fragmented")
 def _fragmented(shop: Workshop) -> None:
     shop.ffmpeg("-i", str(shop.of("plain")), "-c", "copy", "-movflags", "+frag_keyframe+delay_moov+default_base_moof", str(shop.out))

@@ -39,6 +39,7 @@ from transcode.table import AAC_PRIMING_FRAMES
 
 Stream = Any  # ffmpeg-python has no types
 
+MIB = 1 << 20
 INIT_FRAMES = 4
 DECODER_THREADS = 1  # measured: two cost a tenth more CPU, and decoding is never what a process of several encoders waits for
 MAX_PIXELS = 8192 * 8192  # no picture of the stream may be larger, whatever the first one was
@@ -191,7 +192,7 @@ def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
     width, height = poster_size(work.plan)
     outputs = []
     for index, time in enumerate(times):
-        picture = _pictures(work, time, {"skip_frame": "nokey"})
+        picture = _pictures(work, time)
         picture = _chain(picture.filter("trim", end_frame=1), conversion(video))
         picture = picture.filter("scale", width, height, flags=SCALER, out_color_matrix="bt601", out_range="pc")
         picture = picture.filter("setsar", 1).filter("format", "yuv420p")
@@ -206,18 +207,18 @@ def _file(path: Path) -> str:
     return f"file:{path}"
 
 
-def _pictures(work: Work, keyframe: Fraction | None, more: Mapping[str, str] | None = None) -> Stream:
+def _pictures(work: Work, keyframe: Fraction | None) -> Stream:
     """The video, decoded from `keyframe` or from the file's start."""
     decoders = accepted.VIDEO_CODECS.get(work.video.codec, (work.video.codec,))
-    return _source(work, work.video.index, decoders, keyframe, more or {})
+    return _source(work, work.video.index, decoders, keyframe)
 
 
 def _sound(work: Work, stream: AudioStream, seek: Fraction | None) -> Stream:
     """One audio track, decoded from `seek` or from the file's start."""
-    return _source(work, stream.index, accepted.AUDIO_CODECS.get(stream.codec, (stream.codec,)), seek, {})
+    return _source(work, stream.index, accepted.AUDIO_CODECS.get(stream.codec, (stream.codec,)), seek)
 
 
-def _source(work: Work, index: int, decoders: Sequence[str], keyframe: Fraction | None, more: Mapping[str, str]) -> Stream:
+def _source(work: Work, index: int, decoders: Sequence[str], keyframe: Fraction | None) -> Stream:
     """Stream `index` of the upload. No other decoder may even be opened."""
     options: dict[str, str | int | None] = {
         "protocol_whitelist": ",".join(accepted.PROTOCOLS),
@@ -230,7 +231,7 @@ def _source(work: Work, index: int, decoders: Sequence[str], keyframe: Fraction 
         # By absolute time. What comes before the chunk is dropped on the grid, and not by FFmpeg's own "accurate seek", which
         # rounds in its own way.
         options |= {"ss": f"{ceil(_seek_time(work.info.container, keyframe) * 1_000_000)}us", "seek_timestamp": 1, "noaccurate_seek": None}
-    return ffmpeg.input(_file(work.source), **options, **more)[str(index)]
+    return ffmpeg.input(_file(work.source), **options)[str(index)]
 
 
 def _seek_time(container: str, keyframe: Fraction) -> Fraction:

@@ -1,0 +1,89 @@
+"""A source of which only the needed bytes are there gives the same segments as the whole one, byte for byte."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from ingest.probe import Indexed, probe_by_index
+from kit import scratch, tools
+from kit.world import World
+from media.source_map import merged, size_of
+from tests.clips import Clips
+from tests.encoded import run
+from tests.media.test_probe_index import CountingStorage
+from transcode.ffmpeg import Work, audio_run, audio_segment_command, encode_command, poster_command, segment_path
+from transcode.plan import PlanOptions, audio_needs, make_plan, picture_needs, video_needs
+
+
+def indexed(world: World, storage: CountingStorage, path: Path) -> Indexed:
+    storage.put(path.name, path)
+    with scratch.opened(storage, path.name, path.stat().st_size, world.settings.scratch_dir) as copy:
+        found = probe_by_index(world, copy)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("name", "index"), [("looped", 0), ("looped", 7), ("long-gop", 1), ("open-gop-looped", 4), ("edit-list", 1)])
+def test_a_segment_is_made_of_the_bytes_it_needs(local_world: World, clips: Clips, tmp_path: Path, name: str, index: int) -> None:
+    storage, path = CountingStorage(), clips(name)
+    source = indexed(local_world, storage, path)
+    plan = make_plan(source.info, source.digest, PlanOptions(), "encoder")
+    rung, video = plan.video[0].name, source.info.video
+    assert video is not None
+    wanted = {rung: (index,)}
+    needs = video_needs(plan, video, wanted, Fraction(0))
+    assert needs is not None
+    ranges = merged(piece for start, end in needs.video for piece in source.source_map.video_ranges(start, end))
+    made = []
+    with scratch.fetch(storage, path.name, path.stat().st_size, local_world.settings.scratch_dir, ranges) as sparse:
+        for place, file in (("sparse", sparse), ("whole", path)):
+            folder = tmp_path / place
+            folder.mkdir()
+            run(local_world, encode_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), wanted))
+            made.append(segment_path(folder, rung, index).read_bytes())
+    assert made[0] == made[1]
+    assert storage.sent <= 1.2 * size_of(ranges)
+    if name.endswith("looped"):
+        assert size_of(ranges) < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize(("name", "index"), [("looped", 0), ("looped", 9), ("edit-list", 1)])
+def test_a_segment_of_sound_is_made_of_the_bytes_it_needs(local_world: World, clips: Clips, tmp_path: Path, name: str, index: int) -> None:
+    storage, path = CountingStorage(), clips(name)
+    source = indexed(local_world, storage, path)
+    plan = make_plan(source.info, source.digest, PlanOptions(), "encoder")
+    assert plan.audio is not None
+    assert source.info.video is not None
+    start, end = audio_needs(plan, source.info.video, *audio_run(plan, source.info.container, index)).audio or (Fraction(0), Fraction(0))
+    ranges = source.source_map.audio_ranges(plan.audio.source_index, start, end)
+    made = []
+    with scratch.fetch(storage, path.name, path.stat().st_size, local_world.settings.scratch_dir, ranges) as sparse:
+        for place, file in (("sparse", sparse), ("whole", path)):
+            folder = tmp_path / place
+            folder.mkdir()
+            run(local_world, audio_segment_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), index)[0])
+            made.append((folder / f"{plan.audio.name}.mp4").read_bytes())
+    assert made[0] == made[1]
+    assert storage.sent <= 1.2 * size_of(ranges)
+
+
+def test_a_poster_is_made_of_the_pictures_it_tries(local_world: World, clips: Clips, tmp_path: Path) -> None:
+    storage, path = CountingStorage(), clips("looped")
+    source = indexed(local_world, storage, path)
+    plan = make_plan(source.info, source.digest, PlanOptions(), "encoder")
+    assert source.info.video is not None
+    times = source.info.video.keyframes[3::30][:2]
+    needs = picture_needs(times)
+    ranges = merged(piece for start, end in needs.video for piece in source.source_map.video_ranges(start, end))
+    made = []
+    with scratch.fetch(storage, path.name, path.stat().st_size, local_world.settings.scratch_dir, ranges) as sparse:
+        for place, file in (("sparse", sparse), ("whole", path)):
+            folder = tmp_path / place
+            folder.mkdir()
+            run(local_world, poster_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), times))
+            made.append([(folder / f"poster-{number}.jpg").read_bytes() for number in range(len(times))])
+    assert made[0] == made[1]
+    assert storage.sent <= 1.2 * size_of(ranges)
