@@ -18,6 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from kit.errors import Unavailable
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -56,6 +58,39 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout | psycopg.OperationalError):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+class AsyncListener:
+    """The same as `Listener` for an event loop, with what was said. An async context manager; raises Unavailable."""
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        self._arguments, self._keywords = engine.dialect.create_connect_args(engine.url)
+        self._channel = channel
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+
+    async def heard(self, timeout_s: float) -> tuple[str, ...]:
+        """What was notified since the last call, waiting for the first of it; empty after `timeout_s` seconds without."""
+        assert self._connection is not None
+        try:
+            return tuple([note.payload async for note in self._connection.notifies(timeout=timeout_s, stop_after=1)])
+        except psycopg.Error as error:
+            raise Unavailable("The database cannot be reached now.") from error
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._connection = await psycopg.AsyncConnection.connect(*self._arguments, autocommit=True, connect_timeout=5, **self._keywords)
+            await self._connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel)))
+        except psycopg.Error as error:
+            await self._close()
+            raise Unavailable("The database cannot be reached now.") from error
+        return self
+
+    async def _close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._close()
 
 
 class Listener:

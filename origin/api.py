@@ -5,12 +5,18 @@ stands in front (`settings.delivery == "accel"`) an object is answered with an e
 the bytes from the store by a presigned address that no client ever sees. Without it ("stream") they pass through this process.
 
 Playlists are texts that the packager stored: the multivariant in the presentation's row, the others as objects. They are
-small, and always come from here. The origin renders nothing and writes nothing.
+small, and always come from here, as do I-frames, which are parts of segments (nginx cannot make a 200 of the store's 206). The
+origin renders nothing.
+
+Playlists name segments that are not made yet. A request for one asks for it (`catalog.demand`) and waits (`origin.waiting`); after
+`settings.segment_wait_s` it is answered with 503 and Retry-After, which players take as "again in a second".
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
@@ -19,23 +25,35 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from catalog import demand
 from catalog import store as catalog
 from catalog.asset import PlaybackTarget
 from kit.db import is_away
 from kit.errors import HeadwaterError, NotFound, Unavailable
 from kit.log import logger
 from kit.world import World
+from media import keys
+from media.ids import AssetId, PlanDigest
 from origin import paths, store
-from origin.delivery import METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
+from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
 from origin.resolution import Remembered
+from origin.store import Place, SegmentFacts
+from origin.waiting import Waiting
 
 ACCEL_PREFIX = "/_store"
 PRESIGNED_S = 300  # from the decision to nginx's request for the object; a transfer that has begun may take longer
 _CHUNK_BYTES = 256 * 1024
 _NOTHING = "There is nothing at this address."
+_NOT_YET = "This part of the video is still being made."
 _ALL_METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"]
 
 _log = logger(__name__)
+
+
+class NotMadeYet(Unavailable):
+    """It is planned, and will be there in a moment."""
+
+    code = "not_made_yet"
 
 
 class StreamedObject(Response):
@@ -66,54 +84,115 @@ class StreamedObject(Response):
                 await run_in_threadpool(close)
 
 
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """What a request needs is not made yet. `picture`: the group of pictures in the segment whose I-frame is wanted."""
+
+    ask: Ask
+    place: Place
+    picture: int | None
+
+
 class Origin:
     """Finds what a path names. One for each process."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, waiting: Waiting) -> None:
         self._world = world
+        self._waiting = waiting
         self._targets = Remembered(self._resolve, world.clock)
 
     def _resolve(self, playback_id: str) -> PlaybackTarget:
         with self._world.db.connect() as conn:
             return catalog.resolve_playback(conn, playback_id)
 
-    def answer(self, playback_id: str, ask: Ask) -> Answer:
-        """Raises HeadwaterError: NotFound, Forbidden, Unavailable."""
-        target = self._targets.get(playback_id)
-        published = target.presentation
-        if ask.wanted.kind == "multivariant":
-            return decide_text(ask, str(published.multivariant["playlist"]).encode())
-        key = paths.object_key(ask.wanted, target.asset.id, published.plan_digest)
-        if ask.wanted.kind == "playlist":
-            return decide_text(ask, self._world.storage.get(key))
-        found = StoredObject(key, *self._facts(ask.wanted, target))
-        return decide(ask, found, whole=self._world.settings.delivery == "accel")
+    async def answer(self, playback_id: str, ask: Ask) -> Response:
+        """Raises HeadwaterError: NotFound, Forbidden, Unavailable, NotMadeYet."""
+        found = await run_in_threadpool(self._look, playback_id, ask)
+        if isinstance(found, Response):
+            return found
+        facts = await self._waiting.until(found.place, self._world.settings.segment_wait_s)
+        if facts is None:
+            raise NotMadeYet(_NOT_YET)
+        return await run_in_threadpool(self._segment, found, facts)
 
-    def _facts(self, wanted: paths.Wanted, target: PlaybackTarget) -> tuple[str, int]:
-        plan = wanted.plan or target.plan_digest
-        if wanted.kind in ("poster", "still"):
-            poster = target.presentation.multivariant.get("poster")
-            if poster is None or plan != target.plan_digest:
-                raise NotFound("This video has no poster.", code="poster_not_found")
-            return poster["sha256"], poster["size_bytes"]
-        with self._world.db.connect() as conn:
-            if wanted.kind == "init":
+    def _look(self, playback_id: str, ask: Ask) -> Response | _Awaited:
+        """The answer as far as it can be given now."""
+        target = self._targets.get(playback_id)
+        published, wanted = target.presentation, ask.wanted
+        if wanted.kind == "multivariant":
+            return self.respond(decide_text(ask, str(published.multivariant["playlist"]).encode()))
+        if wanted.kind in ("segment", "iframe"):
+            return self._look_for_segment(target.asset.id, ask)
+        key = paths.object_key(wanted, target.asset.id, published.plan_digest)
+        if wanted.kind == "playlist":
+            return self.respond(decide_text(ask, self._world.storage.get(key)))
+        found = StoredObject(key, *self._facts(wanted, target, key))
+        return self.respond(decide(ask, found, whole=self._delegates))
+
+    @property
+    def _delegates(self) -> bool:
+        return self._world.settings.delivery == "accel"
+
+    def _facts(self, wanted: paths.Wanted, target: PlaybackTarget, key: str) -> tuple[str, int]:
+        """SHA-256 and size of an init segment or a poster."""
+        plan, published = wanted.plan or target.plan_digest, target.presentation
+        if wanted.kind == "init":
+            with self._world.db.connect() as conn:
                 init = catalog.load_init(conn, target.asset.id, plan, wanted.rendition)
-                return init.sha256, init.size_bytes
-            return store.segment_facts(conn, target.asset.id, plan, wanted.rendition, wanted.index)
+            return init.sha256, init.size_bytes
+        if plan != target.plan_digest:
+            raise NotFound("This video has no poster.", code="poster_not_found")
+        if (poster := published.multivariant.get("poster")) is None:
+            if published.stage == "ready":
+                raise NotFound("This video has no poster.", code="poster_not_found")
+            picture = self._world.storage.get(key)  # it may have been made since the title was planned
+            return hashlib.sha256(picture).hexdigest(), len(picture)
+        return poster["sha256"], poster["size_bytes"]
+
+    def _look_for_segment(self, asset: str, ask: Ask) -> Response | _Awaited:
+        wanted = ask.wanted
+        assert wanted.plan is not None
+        place, picture = Place(asset, wanted.plan, wanted.rendition, wanted.index), None
+        with self._world.db.connect() as conn:
+            if wanted.kind == "iframe":
+                place, picture = store.place_of_iframe(conn, asset, wanted.plan, wanted.rendition, wanted.index)
+            facts = store.recorded(conn, [place]).get(place)
+            if facts is None and wanted.kind == "iframe" and wanted.index >= catalog.load_plan(conn, asset).grid.gop_count:
+                raise NotFound("There is no such picture.", code="segment_not_found")
+            if facts is None and not _is_patient(ask):
+                demand.require_planned(conn, asset, place.plan, place.rendition, place.index)
+                raise NotMadeYet(_NOT_YET)
+        awaited = _Awaited(ask, place, picture)
+        return awaited if facts is None else self._segment(awaited, facts)
+
+    def _segment(self, about: _Awaited, facts: SegmentFacts) -> Response:
+        key = keys.media_segment(AssetId(about.place.asset), PlanDigest(about.place.plan), about.place.rendition, about.place.index)
+        if about.picture is None:
+            return self.respond(decide(about.ask, StoredObject(key, facts.sha256, facts.size_bytes), whole=self._delegates))
+        if about.picture >= len(facts.keyframes):
+            raise NotFound("There is no such picture.", code="segment_not_found")
+        start, end = facts.keyframes[about.picture]
+        tag = hashlib.sha256(f"{facts.sha256} {start}-{end}".encode()).hexdigest()
+        return self.respond(decide(about.ask, StoredObject(key, tag, end - start, start)))
 
     def respond(self, answer: Answer) -> Response:
         """The answer as a response, with its bytes or with the order to nginx to fetch them. Raises Unavailable and NotFound."""
         headers = dict(answer.headers)
         if answer.send is None:
             return Response(answer.body, answer.status, headers)
-        if self._world.settings.delivery == "accel":
+        if answer.send.whole:
             address = urlsplit(self._world.storage.presign_get(answer.send.key, expires_s=PRESIGNED_S))
             headers["X-Accel-Redirect"] = f"{ACCEL_PREFIX}{address.path}?{address.query}"
             headers["Content-Length"] = "0"
             return Response(b"", answer.status, headers)
         part = answer.send
         return StreamedObject(answer, self._world.storage.stream(part.key, start=part.start, end=part.end, chunk_bytes=_CHUNK_BYTES))
+
+
+def _is_patient(ask: Ask) -> bool:
+    """Whether this request may start an encode and wait for it. Asking whether something is there may not, also not through our edge,
+    which asks with GET so that it can keep the answer."""
+    return ask.method == "GET" and ask.headers.get(CLIENT_METHOD_FIELD.lower()) != "HEAD"
 
 
 def _asked(request: Request, playback_id: str) -> Ask | Answer:
@@ -138,16 +217,16 @@ def _said(error: HeadwaterError, request_id: str) -> Answer:
     return problem(error.status, error.detail, code=error.code, request_id=request_id, extra=extra)
 
 
-def router(world: World) -> APIRouter:
-    """Mount at `/v`."""
-    origin = Origin(world)
+def router(world: World, waiting: Waiting | None = None) -> APIRouter:
+    """Mount at `/v`. Whoever stops the process closes `waiting` first."""
+    origin = Origin(world, waiting or Waiting(world))
     routes = APIRouter(tags=["playback"])
 
-    def deliver(request: Request, playback_id: str) -> Response:
+    async def deliver(request: Request, playback_id: str) -> Response:
         request_id = request.headers.get("x-request-id", "")
         try:
             asked = _asked(request, playback_id)
-            return origin.respond(asked if isinstance(asked, Answer) else origin.answer(playback_id, asked))
+            return origin.respond(asked) if isinstance(asked, Answer) else await origin.answer(playback_id, asked)
         except HeadwaterError as error:
             return origin.respond(_said(error, request_id))
         except SQLAlchemyError as error:

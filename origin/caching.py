@@ -38,6 +38,7 @@ POLICIES: Mapping[Kind, CachePolicy] = {
     "playlist": CachePolicy("public, max-age=3600, s-maxage=86400", "max-age=10, stale-while-revalidate=20"),
     "init": _IMMUTABLE,
     "segment": _IMMUTABLE,
+    "iframe": _IMMUTABLE,
     "still": _IMMUTABLE,
 }
 MISSING = CachePolicy("public, max-age=2", "max-age=2")  # the title may be published the next moment

@@ -24,6 +24,7 @@ from origin.mime import PROBLEM, content_type
 from origin.paths import Wanted
 
 METHODS = "GET, HEAD, OPTIONS"
+CLIENT_METHOD_FIELD = "Headwater-Client-Method"  # from our edge: what its client asked with
 COMMON_HEADERS: Mapping[str, str] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Cache-Status, Content-Length, Content-Range, Date, ETag, X-Request-Id",
@@ -49,20 +50,22 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of the store whose bytes are known by their SHA-256 (hex)."""
+    """An object of the store, or the part of one that begins at `start`; `sha256` (hex) stands for exactly these bytes."""
 
     key: str
     sha256: str
     size_bytes: int
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Bytes `[start, end)` of an object."""
+    """Bytes `[start, end)` of an object. `whole`: all of them, so another server can be told to send it."""
 
     key: str
     start: int
     end: int
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,9 @@ def decide(ask: Ask, found: StoredObject, *, whole: bool = False) -> Answer:
         return problem(416, "None of the requested bytes exist.", extra={"Content-Range": f"bytes */{total}"})
     if isinstance(span, ranges.Span):
         headers |= {"Content-Range": span.content_range, "Content-Length": str(span.end - span.start)}
-        return Answer(206, headers, send=Send(found.key, span.start, span.end))
+        return Answer(206, headers, send=Send(found.key, found.start + span.start, found.start + span.end))
     headers["Content-Length"] = str(total)
-    return Answer(200, headers, send=Send(found.key, 0, total) if ask.method == "GET" else None)
+    return Answer(200, headers, send=Send(found.key, found.start, found.start + total, whole) if ask.method == "GET" else None)
 
 
 def decide_text(ask: Ask, text: bytes) -> Answer:

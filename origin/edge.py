@@ -2,7 +2,8 @@
 
 One nginx, two servers. The public one keeps what it has sent in a disk cache, so that a warm request never touches Python.
 A miss goes to the inner one, on a Unix socket: it asks the API, and where the API answers with X-Accel-Redirect it fetches
-the object from the store by the presigned address in it. Concurrent misses of one object wait for a single fetch. They are
+the object from the store by the presigned address in it. Concurrent misses of one object wait for a single fetch, also while the
+origin waits for a segment that is being made; its "not yet" is never kept, so the next of those who wait asks again. They are
 two servers because nginx does not cache an answer that consists of a redirection to itself.
 
 What a client can send never becomes part of a cache key or of an upstream request unless it is spelled in the few characters
@@ -18,12 +19,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from origin.caching import EDGE_FIELD, MISSING, NEVER, CachePolicy
-from origin.delivery import COMMON_HEADERS, METHODS, PREFLIGHT_HEADERS, problem_document
+from origin.delivery import CLIENT_METHOD_FIELD, COMMON_HEADERS, METHODS, PREFLIGHT_HEADERS, problem_document
 from origin.mime import PROBLEM
 
 _CLIENT_FIELD = "X-Client-Cache-Control"
@@ -62,6 +64,7 @@ class EdgeSettings:
     trusted_proxies: tuple[str, ...] = ()  # networks of load balancers whose X-Forwarded-For is believed
     access_log: Path | None = None  # media requests are never logged here
     name: str = "headwater-edge"  # in Cache-Status
+    wait_s: float = 8.0  # the longest that the origin lets a request wait for a segment that is being made
 
     def __post_init__(self) -> None:
         if len(str(self.inner_socket)) > _SOCKET_PATH_LIMIT:
@@ -72,6 +75,10 @@ class EdgeSettings:
     @property
     def inner_socket(self) -> Path:
         return self.directory / "inner.sock"
+
+    def patience_s(self, more_s: int) -> int:
+        """How long to wait for an answer of the origin, which may itself wait."""
+        return ceil(self.wait_s) + more_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +318,9 @@ def _media_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
 
 def _head_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
     """HEAD, on its own because nginx would apply a Range to it (RFC 9110 section 14.2 knows ranges for GET only)."""
-    return _block(f"location = {_ERRORS}media_head", "internal", "max_ranges 0", "add_header Accept-Ranges bytes", _cached(edge, errors))
+    # A miss asks the origin with GET, so that the answer can be kept; the origin is told, as nothing is to be encoded for it.
+    own = ["max_ranges 0", "add_header Accept-Ranges bytes", f"proxy_set_header {CLIENT_METHOD_FIELD} HEAD"]
+    return _block(f"location = {_ERRORS}media_head", "internal", own, _cached(edge, errors))
 
 
 def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
@@ -327,8 +336,8 @@ def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
         "proxy_cache headwater",
         'proxy_cache_key "$hw_path $hw_variant"',
         "proxy_cache_lock on",
-        "proxy_cache_lock_age 60s",
-        "proxy_cache_lock_timeout 60s",
+        f"proxy_cache_lock_age {edge.patience_s(52)}s",
+        f"proxy_cache_lock_timeout {edge.patience_s(52)}s",
         "proxy_cache_revalidate on",
         "proxy_cache_background_update on",
         "proxy_cache_use_stale error timeout invalid_header http_500 http_502 http_503 http_504",
@@ -338,7 +347,7 @@ def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
         "proxy_busy_buffers_size 256k",
         "proxy_temp_file_write_size 512k",
         "proxy_connect_timeout 3s",
-        "proxy_read_timeout 30s",
+        f"proxy_read_timeout {edge.patience_s(22)}s",
         *(f"proxy_hide_header {name}" for name in own),
         f"add_header Cache-Control $upstream_http_{_variable(_CLIENT_FIELD)} always",
         "add_header Cache-Status $hw_cache_status always",
@@ -382,7 +391,7 @@ def _inner_server(edge: EdgeSettings) -> _Block:
             "proxy_pass http://headwater_api",
             _forwarded(edge, keep=True),
             "proxy_connect_timeout 3s",
-            "proxy_read_timeout 25s",
+            f"proxy_read_timeout {edge.patience_s(17)}s",
             (f"proxy_hide_header {name}" for name in ("Cache-Control", EDGE_FIELD, "Date", "Server", "X-Request-Id", *COMMON_HEADERS)),
             f"add_header Cache-Control $upstream_http_{_variable(EDGE_FIELD)} always",
             f"add_header {_CLIENT_FIELD} $upstream_http_cache_control always",

@@ -13,20 +13,21 @@ from typing import Literal
 from media import keys
 from media.ids import AssetId, PlanDigest
 
-Kind = Literal["multivariant", "poster", "playlist", "init", "segment", "still"]
+Kind = Literal["multivariant", "poster", "playlist", "init", "segment", "iframe", "still"]
 
 _PLAYBACK_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _STILL = re.compile(r"(?P<plan>[0-9a-z_-]{8,128})/poster\.jpg")
 _OF_RENDITION = re.compile(
     r"(?P<plan>[0-9a-z_-]{8,128})/(?P<rendition>[0-9a-z][0-9a-z_-]{0,63})/"
-    r"(?:(?P<playlist>index|iframes)\.m3u8|(?P<init>init)\.mp4|(?P<index>[0-9]{5,9})\.m4s)"
+    r"(?:(?P<playlist>index|iframes)\.m3u8|(?P<init>init)\.mp4|(?P<gop>i/)?(?P<index>[0-9]{5,9})\.m4s)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """`poster` is the one at the stable address, `still` the same picture under its plan. The other fields are set as far as
-    the kind has them; `name` is the last element of the path."""
+    the kind has them; `name` is the last element of the path, `index` the number of a segment or, of an `iframe`, of a group of
+    pictures."""
 
     kind: Kind
     name: str
@@ -56,11 +57,14 @@ def parse(path: str) -> Wanted | None:
     if found["init"]:
         return Wanted("init", name, plan, rendition)
     index = int(found["index"])
-    return Wanted("segment", name, plan, rendition, index) if name == f"{index:05d}.m4s" else None
+    if name != f"{index:05d}.m4s":
+        return None
+    return Wanted("iframe" if found["gop"] else "segment", name, plan, rendition, index)
 
 
 def object_key(wanted: Wanted, asset: AssetId, published: PlanDigest) -> str:
-    """Where the store keeps what is wanted. A multivariant playlist has no object. Raises ValueError for it."""
+    """Where the store keeps what is wanted. Raises ValueError for what has no object of its own: the multivariant playlist is a
+    row, and an I-frame a part of a segment."""
     plan = wanted.plan or published
     if wanted.kind in ("poster", "still"):
         return keys.poster(asset, plan)
@@ -71,4 +75,4 @@ def object_key(wanted: Wanted, asset: AssetId, published: PlanDigest) -> str:
     if wanted.kind == "playlist":
         spell = keys.media_playlist if wanted.name == "index.m3u8" else keys.iframe_playlist
         return spell(asset, plan, wanted.rendition)
-    raise ValueError("the multivariant playlist is a row, not an object")
+    raise ValueError(f"no object of its own: {wanted.kind}")

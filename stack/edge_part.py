@@ -34,7 +34,7 @@ def edge_part(where: servers.Places, settings: Settings, port: int) -> Part:
         listen=(f"127.0.0.1:{port}",), api=f"unix:{where.run / 'api.sock'}", store=settings.s3_endpoint, directory=edge_folder(where),
         public_scheme="https" if settings.tls else "http", cache_bytes=cache_bytes(shutil.disk_usage(where.data).free),
         cache_keys_bytes=16 << 20, open_files=open_files_limit(), user="root" if os.geteuid() == 0 else None,
-        store_ca_file=_ca_file(settings),
+        store_ca_file=_ca_file(settings), wait_s=settings.segment_wait_s,
     )  # fmt: skip
     argv = prepare(edge, binaries.nginx())
     health = f"http://127.0.0.1:{port}/healthz"
@@ -80,7 +80,7 @@ def run_edge(settings: Settings, options: EdgeOptions) -> None:
             listen=options.listen, api=options.api, store=settings.s3_endpoint, directory=options.directory,
             public_scheme="https" if settings.tls else "http", cache_bytes=int(options.cache_gib * _GIB), open_files=open_files_limit(),
             user="root" if os.geteuid() == 0 else None, resolver=name_server(options.resolver, resolv_conf),
-            store_ca_file=_ca_file(settings), trusted_proxies=options.trusted_proxies,
+            store_ca_file=_ca_file(settings), trusted_proxies=options.trusted_proxies, wait_s=settings.segment_wait_s,
         )  # fmt: skip
     except ValueError as error:
         raise BadSetting(f"The edge cannot be set up: {error}.") from error

@@ -31,6 +31,7 @@ from kit.world import World
 from origin.api import router
 from origin.edge import EdgeSettings
 from origin.edge_files import open_files_limit, prepare
+from origin.waiting import Waiting
 from stack import binaries
 from stack.servers import free_ports
 
@@ -81,12 +82,24 @@ class CountingRelay:
             target.shutdown(socket.SHUT_WR)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, which sends away those who wait when it is told to stop, as ours does."""
+
+    def __init__(self, config: uvicorn.Config, waiting: Waiting) -> None:
+        super().__init__(config)
+        self._waiting = waiting
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._waiting.close()
+        await super().shutdown(sockets)
+
+
 class CountingOrigin:
     """The playback API on a loopback port, in a thread. Requests it gets are noted in `requests` (method, path)."""
 
     def __init__(self, world: World) -> None:
-        app = FastAPI()
-        app.include_router(router(world), prefix="/v")
+        app, waiting = FastAPI(), Waiting(world)
+        app.include_router(router(world, waiting), prefix="/v")
         app.add_api_route("/probe/body", self._take, methods=["POST"])
         app.add_api_route("/probe/events", self._tell, methods=["GET"])
         self.received_bytes = 0
@@ -97,7 +110,7 @@ class CountingOrigin:
         config = uvicorn.Config(
             self._counted(app), host="127.0.0.1", port=self.port, log_config=None, lifespan="off", backlog=2048, timeout_graceful_shutdown=1
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config, waiting)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def _counted(self, app: ASGIApp) -> ASGIApp:
@@ -190,7 +203,7 @@ def rig(world: World, folder: Path, *, user: str | None) -> Iterator[Rig]:
         (port,) = free_ports(1)
         edge = EdgeSettings(
             listen=(f"127.0.0.1:{port}",), api=f"127.0.0.1:{origin.port}", store=relay.address, directory=folder / "edge",
-            open_files=open_files_limit(), user=user, cache_keys_bytes=1 << 20,
+            open_files=open_files_limit(), user=user, cache_keys_bytes=1 << 20, wait_s=world.settings.segment_wait_s,
         )  # fmt: skip
         try:
             with (

@@ -1,13 +1,19 @@
-"""A published title on live servers, for tests of delivery: `tests.titles` plus the publishing step itself."""
+"""A published title on live servers, for tests of delivery: `tests.titles` plus the publishing step itself.
+
+`published` makes a whole one, `planned` one of which nothing is encoded yet; `make_next` then plays the worker.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from catalog import demand, store
+from kit import job_store
 from kit.jobs import Job, State
 from kit.step import Beat
 from kit.world import World
+from media import keys
 from media.ids import AssetId, PlaybackId
 from packager import steps
 from tests.titles import Title, names_of, new_asset, plan_of, put_objects, save_tables, title_of
@@ -31,6 +37,9 @@ class Published:
 
     def segment(self, index: int, rendition: str = "480p") -> str:
         return f"{self.base}{self.title.plan.digest}/{rendition}/{index:05d}.m4s"
+
+    def iframe(self, gop: int, rendition: str = "480p") -> str:
+        return f"{self.base}{self.title.plan.digest}/{rendition}/i/{gop:05d}.m4s"
 
     def of_plan(self, rest: str) -> str:
         return f"{self.base}{self.title.plan.digest}/{rest}"
@@ -69,3 +78,40 @@ def published(
     put_objects(world, asset, title, names_of(title.plan), poster=POSTER)
     save_tables(world, asset, title, names_of(title.plan))
     return Published(asset, playback, title, publish(world, asset, title))
+
+
+def planned(world: World, *, seed: int = 21, rungs: tuple[str, ...] = ("480p", "720p"), segments: int = 3) -> Published:
+    """A title whose playlists and init segments are all that there is."""
+    title = title_of(plan_of(frames=24 * (6 * segments - 3), rungs=rungs, source=f"planned {seed}"), seed=seed)
+    asset, playback = new_asset(world, title)
+    for name in names_of(title.plan):
+        world.storage.put(keys.init_segment(asset, title.plan.digest, name), title.inits[name])
+    return Published(asset, playback, title, publish(world, asset, title, "planned"))
+
+
+def record(world: World, made: Published, rendition: str, index: int) -> None:
+    """Stores one segment and notes it, as an encode does."""
+    data = made.title.bodies[rendition][index]
+    world.storage.put(keys.media_segment(made.asset, made.title.plan.digest, rendition, index), data)
+    with world.db.begin() as conn:
+        store.save_segments(conn, made.asset, made.title.plan.digest, rendition, [made.title.tables[rendition][index]])
+
+
+def wanted(world: World, made: Published) -> list[tuple[str, int, State]]:
+    """What has been asked for so far: rendition, index, and the state of its job."""
+    with world.db.connect() as conn:
+        jobs = [job for job in job_store.jobs_of_asset(conn, made.asset) if job.kind == demand.SEGMENT]
+    return [(job.args["rendition"], job.args["index"], job.state) for job in jobs]
+
+
+def make_next(world: World, made: Published) -> tuple[str, int] | None:
+    """Plays the worker: claims a wanted segment, if there is one, and makes it."""
+    with world.db.begin() as conn:
+        job = job_store.claim(conn, "worker", kinds=[demand.SEGMENT])
+    if job is None:
+        return None
+    rendition, index = str(job.args["rendition"]), int(job.args["index"])
+    record(world, made, rendition, index)
+    with world.db.begin() as conn:
+        job_store.finish(conn, job, {})
+    return rendition, index

@@ -14,6 +14,7 @@ from accounts import api as keys_api
 from ingest import api as ingest_api
 from kit.world import World
 from origin import api as origin_api
+from origin.waiting import Waiting
 from recommend import api as recommend_api
 from recommend.serving import Recommender
 from web import assets_api, events_api, front_end, health, openapi, pages, problems, problems_api
@@ -43,8 +44,9 @@ def _api(world: World, sessions: Sessions, feed: Feed, viewers: Viewers, recomme
 
 
 def create_app(world: World) -> FastAPI:
-    """The application. `app.state.sessions` and `app.state.feed` are for the pages and for whoever stops the process."""
+    """The application. `app.state` holds `sessions` for the pages, and `feed` and `waiting` for whoever stops the process."""
     sessions, feed, built = Sessions(world), Feed(world), front_end.load()
+    waiting = Waiting(world)
     viewers, recommender = Viewers(world, sessions), Recommender(world)
     app = FastAPI(
         title="Headwater",
@@ -63,10 +65,10 @@ def create_app(world: World) -> FastAPI:
             Middleware(PageGate, sessions=sessions),
         ],
     )
-    app.state.sessions, app.state.feed = sessions, feed
+    app.state.sessions, app.state.feed, app.state.waiting = sessions, feed, waiting
     app.state.recommender = recommender
     app.include_router(_api(world, sessions, feed, viewers, recommender))
-    app.include_router(origin_api.router(world), prefix="/v")
+    app.include_router(origin_api.router(world, waiting), prefix="/v")
     app.include_router(health.router(world))
 
     @app.get("/v1/openapi.json", include_in_schema=False)

@@ -2,7 +2,7 @@
 
 Listens on a Unix socket (behind the edge on the same machine) or on TCP. Forwarding headers are believed only from whoever can
 reach the socket, or from loopback. The console stays quiet: one line when it answers, one for each reply that went wrong.
-Event streams would keep a stopping server waiting for ever, so they are sent away first.
+Event streams would keep a stopping server waiting for ever, and viewers of unfinished segments for seconds: both are sent away first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kit import log
 from kit.errors import Conflict
 from kit.settings import BadSetting, Settings
 from kit.world import open_world
+from origin.waiting import Waiting
 from web.app import create_app
 from web.feed import Feed
 
@@ -40,11 +41,11 @@ def parse_listen(text: str) -> tuple[str, int] | Path:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which ends the event streams before it waits for connections to end."""
+    """uvicorn, which sends those away who wait for something before it waits for connections to end."""
 
-    def __init__(self, config: uvicorn.Config, feed: Feed, where: str) -> None:
+    def __init__(self, config: uvicorn.Config, feed: Feed, waiting: Waiting, where: str) -> None:
         super().__init__(config)
-        self._feed = feed
+        self._feed, self._waiting = feed, waiting
         self._where = where
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,6 +54,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._feed.close()
+        self._waiting.close()
         await super().shutdown(sockets)
 
 
@@ -97,4 +99,4 @@ def serve(settings: Settings, listen: str) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     with suppress(KeyboardInterrupt):  # uvicorn passes Ctrl-C on when everything has ended
-        _Server(config, app.state.feed, listen).run(sockets)
+        _Server(config, app.state.feed, app.state.waiting, listen).run(sockets)

@@ -69,7 +69,7 @@ def test_no_part() -> None:  # C4
 
 
 def test_ranges_are_left_to_the_server_that_carries_the_bytes() -> None:
-    assert decide(ask(range="bytes=5-9"), OBJECT, whole=True).send == Send("key", 0, 1000)
+    assert decide(ask(range="bytes=5-9"), OBJECT, whole=True).send == Send("key", 0, 1000, whole=True)
 
 
 @pytest.mark.parametrize("header", [ETAG, f"W/{ETAG}", f'"other", {ETAG}', f'"a,b", W/{ETAG}', "*"])
@@ -188,3 +188,11 @@ def test_nothing_private_and_no_variation_but_the_coding() -> None:  # C22, C42,
         assert answer.headers.get("Vary", "Accept-Encoding") == "Accept-Encoding"
         assert answer.headers["Timing-Allow-Origin"] == "*"
         assert "cache-control" in names
+
+
+def test_a_part_of_an_object_is_served_as_if_it_were_one() -> None:
+    part = StoredObject("key", OBJECT.sha256, 100, start=40)
+    assert decide(ask(), part).send == Send("key", 40, 140)
+    assert decide(ask(range="bytes=5-9"), part).send == Send("key", 45, 50)
+    assert decide(ask(range="bytes=5-9"), part).headers["Content-Range"] == "bytes 5-9/100"
+    assert decide(ask(range="bytes=100-"), part).status == 416

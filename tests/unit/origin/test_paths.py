@@ -28,10 +28,13 @@ def test_named(path: str, wanted: Wanted, key: str) -> None:
     assert object_key(wanted, ASSET, PLAN) == key
 
 
-def test_the_multivariant_playlist_is_no_object() -> None:
-    wanted = parse("main.m3u8")
-    assert wanted == Wanted("multivariant", "main.m3u8")
-    with pytest.raises(ValueError, match="row"):
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [("main.m3u8", Wanted("multivariant", "main.m3u8")), (f"{PLAN}/480p/i/00007.m4s", Wanted("iframe", "00007.m4s", PLAN, "480p", 7))],
+)
+def test_what_has_no_object_of_its_own(path: str, wanted: Wanted) -> None:
+    assert parse(path) == wanted
+    with pytest.raises(ValueError, match="no object of its own"):
         object_key(wanted, ASSET, PLAN)
 
 
@@ -39,6 +42,7 @@ def test_the_multivariant_playlist_is_no_object() -> None:
     "path",
     ["", "/", "main.m3u8/", "/main.m3u8", "main.m3u8\n", "MAIN.M3U8", "../main.m3u8", f"{PLAN}/../poster.jpg",
      f"{PLAN}/480p/../720p/init.mp4", f"{PLAN}/480p/%30.m4s", f"{PLAN}/480p/0.m4s", f"{PLAN}/480p/000007.m4s",
+     f"{PLAN}/480p/i/7.m4s", f"{PLAN}/480p/i/init.mp4", f"{PLAN}/480p/i/i/00007.m4s",
      f"{PLAN}/480p/00007.m4s\x00", f"{PLAN}//init.mp4", f"{PLAN}/.../init.mp4", f"{PLAN}/480p/x/init.mp4", "short/480p/init.mp4",
      f"{PLAN}\\480p\\init.mp4", f"{PLAN}/480p/init.mp4;x", f"{PLAN}/480p/٠٠٠٠٧.m4s"],
 )  # fmt: skip
