@@ -88,6 +88,16 @@ def rank(model: Model, history: Sequence[tuple[int, float]], left_out: Sequence[
     ]
 
 
+def promising(model: Model, history: Sequence[tuple[int, float]], left_out: Sequence[str], limit: int) -> list[str]:
+    """Titles that the model has never seen, in the order in which their words fit this viewer; the newest first where words say nothing."""
+    titles = list(model.unknown[: len(model.predicted)])
+    if model.predicted.shape[1] and any(value > 0 for _, value in history):
+        fit = model.predicted @ fold_in(model.bundle, history)
+        titles = [titles[int(place)] for place in np.argsort(-fit, kind="stable")]
+    unwanted = set(left_out)
+    return [title for title in titles if title not in unwanted][:limit]
+
+
 def best(scores: Floats, count: int) -> npt.NDArray[np.int64]:
     """Places of the `count` largest finite scores, the largest first; equal ones by place."""
     count = min(count, len(scores))

@@ -19,7 +19,7 @@ from kit.ids import random_id
 from kit.log import logger
 from kit.world import World
 from recommend import measures, store
-from recommend.ranked import Ranked, history_of, rank
+from recommend.ranked import Ranked, history_of, promising, rank
 from recommend.rows import Answer, Home, Reason, Row, Source, Suggestion, assemble, explored, impressions_of, row_length, variant_of
 from recommend.shelf import Model, Shelf, Shelves, words_of
 from recommend.store import Shown
@@ -28,7 +28,8 @@ from recommend.viewing import Seen, resume_at_s
 SEED_AGE_S, SEED_SHARE, SEEDS = 30 * 86_400.0, 0.7, 2  # of "because you watched"
 LEAST_SUPPORT = 5  # viewers who watched both, before the model may call two titles alike
 EXPLORE_PLACE = 5  # of the top picks: a title that few know yet
-_EXPLORE_POOL, _TAG_ROWS, _CANDIDATES = 40, 3, 60
+LEAST_SHARE = 0.25  # of a title's rarest words: one common word in both names says nothing
+_EXPLORE_POOL, _TAG_ROWS, _CANDIDATES = 8, 3, 60
 _SLOW_S, _REST_S = 0.25, 30.0
 _BROKEN = (ValueError, IndexError, KeyError, ArithmeticError, np.linalg.LinAlgError)
 
@@ -59,6 +60,15 @@ class Recommender:
             store.log_impressions(conn, Shown(request_id, viewer_id, view.variant, version), impressions_of(rows))
         measures.ANSWERS.labels("home", source).inc()
         return Home(viewer_id, request_id, version, view.variant, source, rows)
+
+    def preview(self, viewer_id: str) -> tuple[Row, ...]:
+        """The rows of a viewer's page without showing them to anybody: nothing is logged."""
+        shelf = self.shelves.now()
+        with self._world.db.connect() as conn:
+            view = _View(self, shelf, viewer_id, store.seen_by(conn, viewer_id))
+            wanted = list(view.rows(view.ranked(_CANDIDATES)))
+            fresh = {title.asset_id: title for title in store.titles(conn, _ids(wanted))}
+        return assemble([replace(row, items=_still_there(row.items, fresh)) for row in wanted], row_length(len(shelf.titles)))
 
     def recommendations(self, viewer_id: str, limit: int, request_id: str = "") -> Answer:
         """One list, the best first."""
@@ -210,10 +220,11 @@ class _View:
         return Reason("because_you_watched", f"Because you watched {title.title or 'something like it'}", title.asset_id)
 
     def _with_exploration(self, picks: list[Suggestion]) -> list[Suggestion]:
-        """One place of the row is for a title that few know yet; who gets which is drawn anew every day."""
+        """One place of the row is for a title too new for the model: of those whose words fit best, one is drawn anew every day."""
         assert self.model is not None
         shown = {item.title.asset_id for item in picks[:_CANDIDATES]} | self._left_out
-        little_known = [one for one in self.model.unknown if one not in shown][:_EXPLORE_POOL]
+        history = history_of(self.model, self._seen, self._now_s)
+        little_known = promising(self.model, history, sorted(shown), _EXPLORE_POOL)
         drawn = explored(self._viewer_id, str(int(self._now_s // 86_400)), little_known)
         if drawn is None or len(picks) < EXPLORE_PLACE:
             return picks
@@ -271,5 +282,6 @@ def _by_words(shelf: Shelf, title: store.Title) -> list[tuple[str, float]]:
         for other in shelf.by_word[word][:200]:
             shares[other] = shares.get(other, 0.0) + weight
     whole = sum(weights.values()) or 1.0
-    order = sorted(shares, key=lambda other: (-shares[other], -shelf.heat.get(other, 0.0), other))[:_CANDIDATES]
+    enough = [other for other in shares if shares[other] >= LEAST_SHARE * whole]
+    order = sorted(enough, key=lambda other: (-shares[other], -shelf.heat.get(other, 0.0), other))[:_CANDIDATES]
     return [(other, shares[other] / whole) for other in order]

@@ -30,8 +30,9 @@ LOOK_S = 3.0
 TRENDS_S = 20.0
 HALF_LIFE_S, WINDOW_S = 3 * 86_400.0, 21 * 86_400.0
 STALE_S = 30 * 86_400.0  # a model that knows nothing of the last month
+NEW_MAX = 200  # titles too new for the model that are looked at
 _FIRST_WAIT_S = 2.0  # what the very first answer waits for the first look
-_WORD = re.compile(r"[^\W_]{3,}")
+_WORD = re.compile(r"[^\W_]{4,}")
 
 _log = logger(__name__)
 
@@ -46,6 +47,7 @@ class Model:
     servable: Mask  # which of them anyone may watch now
     trending: Floats  # the live part of the blend
     unknown: tuple[str, ...]  # titles that the model has never seen, the newest first
+    predicted: Floats  # what their words say of the newest of them: titles by factors, or by nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +94,16 @@ def model_of(found: Bundle, shelf: Shelf) -> Model:
     codes = {one: code for code, one in enumerate(ids)}
     unknown = tuple(asset_id for asset_id in shelf.newest if asset_id not in codes)
     trending = ranking.prior(heat) if heat.any() else found.trending_prior
-    return Model(found, ids, codes, servable, trending, unknown)
+    return Model(found, ids, codes, servable, trending, unknown, _predicted(found, [shelf.titles[one] for one in unknown[:NEW_MAX]]))
+
+
+def _predicted(found: Bundle, titles: Sequence[Title]) -> Floats:
+    """Factors by the words of titles (`recommend.content`), which is imported only where a model knows words."""
+    if not titles or not found.content_map.size:
+        return np.zeros((len(titles), 0), np.float32)
+    from recommend import content
+
+    return content.predict(found.content_map, [content.text_of(one.title, one.description, one.tags) for one in titles])
 
 
 class Shelves:

@@ -234,6 +234,13 @@ def trending(conn: Connection, now_s: float, *, half_life_s: float, window_s: fl
     return [Trend(row.asset_id, float(row.heat), row.viewers) for row in conn.execute(_TRENDING, values)]
 
 
+def latest_viewers(conn: Connection, limit: int) -> list[str]:
+    """Who watched last, for people who look into suggestions."""
+    latest = func.max(view_sessions.c.last_at)
+    query = select(view_sessions.c.viewer_id).group_by(view_sessions.c.viewer_id).order_by(latest.desc()).limit(limit)
+    return list(conn.execute(query).scalars())
+
+
 def log_impressions(conn: Connection, of: Shown, slots: Sequence[Impression]) -> None:
     """One row for every slot that was shown."""
     same = {name: getattr(of, name) for name in ("request_id", "viewer_id", "variant", "model_version")}

@@ -75,6 +75,6 @@ def create_app(world: World) -> FastAPI:
     async def document() -> JSONResponse:
         return JSONResponse(openapi.describe(app))
 
-    app.include_router(pages.router(world, sessions, built))
+    app.include_router(pages.router(world, sessions, built, viewers, recommender))
     problems.install(app, world.settings.public_url.rstrip("/"))
     return app

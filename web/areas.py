@@ -11,7 +11,7 @@ from enum import StrEnum
 class Area(StrEnum):
     API = "api"  # /v1: JSON, needs a key or a session
     PLAYBACK = "playback"  # /v, /s: playlists, segments, images; public and cacheable
-    WATCH = "watch"  # /watch, /oembed: public pages
+    WATCH = "watch"  # /watch, /home, /oembed: public pages; /home asks for a session where `browse` says so
     EMBED = "embed"  # /embed: public, and may be framed by any site
     STATIC = "static"  # files of the front end
     HEALTH = "health"  # /healthz, /readyz, /metrics
@@ -27,6 +27,7 @@ _BY_FIRST_PART = {
     "v": Area.PLAYBACK,
     "s": Area.PLAYBACK,
     "watch": Area.WATCH,
+    "home": Area.WATCH,
     "oembed": Area.WATCH,
     "embed": Area.EMBED,
     "static": Area.STATIC,

@@ -22,11 +22,14 @@ from catalog import views as asset_views
 from catalog.store import AssetFilter
 from kit.errors import BadRequest, Forbidden, NotFound
 from kit.world import World
+from recommend.serving import Recommender
 from web import sharing, views
 from web.assets_api import cursor_of, place_of
 from web.front_end import IMMUTABLE, UNBUILT, FrontEnd, templates
 from web.resources import asset_resource
 from web.session import Sessions
+from web.suggestion_pages import SuggestionPages
+from web.viewers import Viewers
 
 CARDS_PER_PAGE = 24
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -38,13 +41,14 @@ _SWITCHES = ("autoplay", "muted", "loop")
 _WRONG_KEY = "This key is not known here, or it was revoked."
 
 
-def router(world: World, sessions: Sessions, front_end: FrontEnd | None) -> APIRouter:
+def router(world: World, sessions: Sessions, front_end: FrontEnd | None, viewers: Viewers, recommender: Recommender) -> APIRouter:
     """All routes of the pages. Without a front end (`web.front_end.load`) every page says in one sentence how to build it."""
     pages = APIRouter(include_in_schema=False, max_body_size=1 << 16)
     if front_end is None:
         _add_unbuilt(pages)
         return pages
-    shown = _Pages(world, sessions, front_end)
+    suggested = SuggestionPages(world, viewers, recommender, front_end)
+    shown = _Pages(world, sessions, front_end, suggested)
     pages.add_api_route("/", shown.library, methods=["GET", "HEAD"])
     pages.add_api_route("/watch/{playback_id}", shown.watch, methods=["GET", "HEAD"])
     pages.add_api_route("/watch/{playback_id}/state", shown.state, methods=["GET", "HEAD"])
@@ -56,6 +60,7 @@ def router(world: World, sessions: Sessions, front_end: FrontEnd | None) -> APIR
     pages.add_api_route("/static/{name}", shown.static, methods=["GET", "HEAD"])
     pages.add_api_route("/favicon.ico", shown.favicon, methods=["GET", "HEAD"])
     pages.add_api_route("/robots.txt", robots, methods=["GET", "HEAD"])
+    pages.include_router(suggested.router())
     return pages
 
 
@@ -65,7 +70,7 @@ def _add_unbuilt(pages: APIRouter) -> None:
     def unbuilt() -> HTMLResponse:
         return HTMLResponse(render("unbuilt.html", sentence=UNBUILT), status_code=503, headers=_NO_STORE)
 
-    for path in ("/", "/watch/{playback_id}", "/embed/{playback_id}", "/login"):
+    for path in ("/", "/home", "/watch/{playback_id}", "/embed/{playback_id}", "/login"):
         pages.add_api_route(path, unbuilt, methods=["GET", "HEAD"])
 
 
@@ -92,8 +97,9 @@ def switches_of(query: Mapping[str, str]) -> str:
 class _Pages:
     """The handlers, with what they share. They are plain functions, so they run in a thread and may ask the database."""
 
-    def __init__(self, world: World, sessions: Sessions, front_end: FrontEnd) -> None:
+    def __init__(self, world: World, sessions: Sessions, front_end: FrontEnd, suggested: SuggestionPages) -> None:
         self._world = world
+        self._suggested = suggested
         self._sessions = sessions
         self._front_end = front_end
         self._render = templates(front_end)
@@ -142,8 +148,10 @@ class _Pages:
             video_object=sharing.video_object(view, links),
             switches=switches_of(request.query_params),
             public_url=self._public_url,
+            more=self._suggested.more(request, view.asset_id),
         )
-        return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
+        # What else there is depends on who asks, so nobody in between may keep the page for others.
+        return HTMLResponse(html, headers={"Cache-Control": "private, no-cache"})
 
     def embed(self, playback_id: str, request: Request) -> HTMLResponse:
         view = self._view(playback_id)

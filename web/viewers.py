@@ -72,7 +72,10 @@ class Viewers:
             raise Unauthorized("This needs an API key: “Authorization: Bearer hw_…”.")
         return Caller(None, self.of(request), address)
 
+    def is_studio(self, request: HTTPConnection) -> bool:
+        """Whether this browser may see the studio."""
+        return self._settings.studio == "open" or self._sessions.page_visitor(request) is not None
+
     def may_browse(self, request: HTTPConnection) -> bool:
         """Whether this browser may be shown what else there is: everyone where `browse` or the studio is open, else a session."""
-        settings = self._settings
-        return settings.browse == "open" or settings.studio == "open" or self._sessions.page_visitor(request) is not None
+        return self._settings.browse == "open" or self.is_studio(request)

@@ -41,6 +41,7 @@ class CardView:
 class WatchView:
     """The watch page and the embedded player. Paths, not addresses."""
 
+    asset_id: str
     playback_id: str
     title: str
     description: str
@@ -129,6 +130,7 @@ def watch(asset: AssetResource, playback_id: str, *, has_poster: bool) -> WatchV
     state = card_state(asset)
     source = asset.source
     return WatchView(
+        asset_id=asset.id,
         playback_id=playback_id,
         title=asset.title or UNTITLED,
         description=asset.description,

@@ -34,7 +34,7 @@ const shared = {
 /** The pages' modules, which may share chunks. */
 const modules = {
   ...shared,
-  entryPoints: ["src/library.ts", "src/watch.ts", "src/embed.ts", "src/statement.ts"],
+  entryPoints: ["src/library.ts", "src/watch.ts", "src/embed.ts", "src/statement.ts", "src/home.ts"],
   format: "esm",
   splitting: true,
 };

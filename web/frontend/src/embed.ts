@@ -7,6 +7,7 @@
 
 import { HeadwaterPlayer } from "./player/element";
 import { find } from "./shared/dom";
+import { report as reportViewing } from "./viewing/report";
 
 const player = find<HeadwaterPlayer>("headwater-player");
 const REPORTED = ["play", "pause", "seeked", "timeupdate", "volumechange", "ended"] as const;
@@ -45,6 +46,7 @@ function begin(video: HTMLVideoElement): void {
   report("ready");
 }
 
+reportViewing(player);
 addEventListener("message", (event) => {
   if (event.source === parent) obey(event.data);
 });

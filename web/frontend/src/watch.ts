@@ -1,9 +1,12 @@
-// The watch page: the player and the sharing buttons.
+// The watch page: the player, the sharing buttons, and what else there is to see.
 
 import { HeadwaterPlayer } from "./player/element";
 import { copy, embedCode, watchCopyButtons } from "./shared/copy";
 import { find } from "./shared/dom";
 import { clock } from "./shared/format";
+import { report } from "./viewing/report";
+import { watchRows } from "./viewing/rows";
+import { offerNext } from "./viewing/up_next";
 
 const player = find<HeadwaterPlayer>("headwater-player");
 const panel = find("[data-share]");
@@ -24,3 +27,6 @@ find("[data-share-embed]").addEventListener("click", () => {
 });
 find("[data-show-keys]").addEventListener("click", () => player.showHelp());
 watchCopyButtons();
+report(player);
+offerNext(player);
+watchRows();
