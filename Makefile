@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-origin bench-memory compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-playable bench-origin bench-memory compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -27,6 +27,9 @@ format: $(VENV)/.test ## Rewrite the code in the one style
 
 bench-transcode: $(VENV)/.test ## CPU of the pipeline against plain FFmpeg
 	@$(BIN)/python -m bench.transcode
+
+bench-playable: $(VENV)/.test ## Seconds from the last byte to the first frame, at any length
+	@$(BIN)/python -m bench.playable
 
 bench-origin: $(VENV)/.test ## The edge against plain nginx
 	@$(BIN)/python -m bench.origin
