@@ -112,7 +112,7 @@ def _groups(ladder: tuple[VideoRendition, ...], *, lowest_first: bool) -> tuple[
 
     The second decode costs 8 to 13 % of the CPU of the whole ladder for 1080p sources of 4 to 6 Mbit/s (`make bench-transcode`), and
     more for higher bitrates. What it would buy, a title that can be watched from any place early, costs nothing until somebody
-    goes there (docs/decisions/0008-order.md).
+    goes there (docs/decisions/0009-order.md).
     """
     names = tuple(rung.name for rung in ladder)
     return (names[:1], names[1:]) if lowest_first and len(names) > 1 else (names,)
