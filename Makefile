@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-playable bench-origin bench-memory compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-playable bench-origin bench-memory bench-sandbox compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -36,6 +36,9 @@ bench-origin: $(VENV)/.test ## The edge against plain nginx
 
 bench-memory: $(VENV)/.test ## Peak memory of the API during a 2 GiB upload
 	@$(BIN)/python -m bench.memory
+
+bench-sandbox: $(VENV)/.test ## What the sandbox adds to one FFmpeg run
+	@$(BIN)/python -m bench.sandbox
 
 compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
 	@sh tests/compose/run.sh

@@ -317,19 +317,30 @@ class _Lines:
 
 def _pump(sinks: Mapping[IO[bytes], _Sink], watch: _Watch) -> None:
     """Feeds the sinks until the program has exited. A grandchild that keeps the pipes open does not hold us up."""
-    with selectors.DefaultSelector() as selector:
+    with selectors.DefaultSelector() as selector, _exit_of(watch.pid) as program:
         for pipe, sink in sinks.items():
             os.set_blocking(pipe.fileno(), False)
             selector.register(pipe, selectors.EVENT_READ, sink)
+        selector.register(program, selectors.EVENT_READ)
         exited = False
         while not exited:
             exited = _has_exited(watch.pid)
             if not exited:
                 watch.check()
             # Once it has exited, what it wrote before is in the pipes already: one look without waiting fetches all of it.
-            wait_s = 0 if exited else _TICK_S if selector.get_map() else 0.005
-            for key, _ in selector.select(wait_s):
-                _drain(key, selector, keep_on=exited)
+            for key, _ in selector.select(0 if exited else _TICK_S):
+                if key.fileobj != program:
+                    _drain(key, selector, keep_on=exited)
+
+
+@contextlib.contextmanager
+def _exit_of(pid: int) -> Iterator[int]:
+    """A descriptor that can be read from once the program has exited (pidfd_open(2), Linux 5.3)."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _drain(key: selectors.SelectorKey, selector: selectors.BaseSelector, *, keep_on: bool) -> None:
