@@ -77,10 +77,18 @@ def measure(turns: int) -> Figures:
                 cpu_ms[name] += 1000 * (_cpu_s() - began_cpu_s) / turns
     plain, ours, inside = (statistics.quantiles(took[name], n=10)[0] for name in ways)
     return Figures(
-        turns=turns, plain_ms=round(plain, 1), runner_ms=round(ours, 1), sandbox_ms=round(inside, 1), cost_ms=round(inside - plain, 1),
-        cost_cpu_ms=round(cpu_ms["sandbox"] - cpu_ms["plain"], 1), sandbox_alone_ms=round(inside - ours, 1), limit_ms=LIMIT_MS, level=sandbox.described(sandbox.measure()),
-        machine=f"{os.cpu_count()} cores, {platform.machine()}", python=platform.python_version(),
-    )  # fmt: skip
+        turns=turns,
+        plain_ms=round(plain, 1),
+        runner_ms=round(ours, 1),
+        sandbox_ms=round(inside, 1),
+        cost_ms=round(inside - plain, 1),
+        cost_cpu_ms=round(cpu_ms["sandbox"] - cpu_ms["plain"], 1),
+        sandbox_alone_ms=round(inside - ours, 1),
+        limit_ms=LIMIT_MS,
+        level=sandbox.described(sandbox.measure()),
+        machine=f"{os.cpu_count()} cores, {platform.machine()}",
+        python=platform.python_version(),
+    )
 
 
 def main() -> int:
