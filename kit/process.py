@@ -162,7 +162,7 @@ def _started(command: Command) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.PIPE,
         cwd=command.cwd,
         env=environment,
-        start_new_session=True,
+        process_group=0,  # not a session: Linux weighs whole sessions against each other, and `nice` would count within one only
         bufsize=0,
     )
     try:

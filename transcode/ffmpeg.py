@@ -42,13 +42,17 @@ Stream = Any  # ffmpeg-python has no types
 MIB = 1 << 20
 INIT_FRAMES = 4
 DECODER_THREADS = 1  # measured: two cost a tenth more CPU, and decoding is never what a process of several encoders waits for
+URGENT_DECODER_THREADS = 2
 MAX_PIXELS = 8192 * 8192  # no picture of the stream may be larger, whatever the first one was
 CORES_USED = 8  # by one run, at most: its threads are one decoder and an encoder for each rung
-BULK_NICE = 10
+BULK_NICE = 15  # a thirtieth of the weight of what somebody is waiting for
 ENCODE_MEMORY_BYTES = 6 << 30  # reserved, stacks of threads included; what a run really uses is bounded by the plan's chunks
 SMALL_MEMORY_BYTES = 1 << 30
 LARGEST_OUTPUT_BYTES = 4 << 30
 SLOWEST_PIXELS_PER_S = 1_000_000  # a thirtieth of what one core decodes, scales and encodes
+STALL_S = 120  # without a word of progress, beside the time that passes before there can be any
+LOOKAHEAD_FRAMES = 64  # that an encoder swallows before it gives the first one out
+PROGRESS = ("out_time_us=", "total_size=", "frame=")  # one of these changes while FFmpeg gets on; its clocks tick in any case
 SCALER = "bicubic+accurate_rnd+bitexact"  # the same pixels on every CPU; costs nothing measurable over plain bicubic
 
 # Bytes that do not depend on the day or the build: no tags of the source, no version strings.
@@ -106,7 +110,12 @@ def encode_command(work: Work, wanted: Mapping[str, Sequence[int]], *, rewind: F
     start = video.start if keyframe is None else keyframe
     decoded_frames = max(Fraction(0), end - (start - plan.origin) * plan.grid.frame_rate)
     pixels = sum(rung.width * rung.height for rung in rungs) * (end - first) + video.coded_width * video.coded_height * decoded_frames
-    return _command(outputs, work.program, _confinement(work, ENCODE_MEMORY_BYTES), timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S)
+    silent_frames = max(Fraction(0), decoded_frames - (end - first))  # decoded on the way to the first wanted one
+    silent = video.coded_width * video.coded_height * silent_frames + LOOKAHEAD_FRAMES * sum(rung.width * rung.height for rung in rungs)
+    return _command(
+        outputs, work.program, _confinement(work, ENCODE_MEMORY_BYTES),
+        timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S, silent_s=float(silent) / SLOWEST_PIXELS_PER_S,
+    )  # fmt: skip
 
 
 def segment_path(folder: Path, rendition: str, index: int) -> Path:
@@ -225,7 +234,7 @@ def _source(work: Work, index: int, decoders: Sequence[str], keyframe: Fraction 
         "format_whitelist": work.info.container,
         "codec_whitelist": ",".join(decoders),
         "max_pixels": MAX_PIXELS,
-        "threads": DECODER_THREADS,
+        "threads": URGENT_DECODER_THREADS if work.urgent else DECODER_THREADS,
     }
     if keyframe is not None:
         # By absolute time. What comes before the chunk is dropped on the grid, and not by FFmpeg's own "accurate seek", which
@@ -355,8 +364,10 @@ def _confinement(work: Work, memory_bytes: int) -> Confinement:
     )
 
 
-def _command(outputs: Sequence[Stream], program: str, confine: Confinement, timeout_s: float, cpu_flags: str = "") -> Command:
-    """One FFmpeg run. Figures of its progress on stdout, complaints on stderr."""
+def _command(
+    outputs: Sequence[Stream], program: str, confine: Confinement, timeout_s: float, *, silent_s: float = 0, cpu_flags: str = ""
+) -> Command:
+    """One FFmpeg run. Figures of its progress on stdout, complaints on stderr. `silent_s`: how long it may take to the first of them."""
     head = [
         program,
         *(("-cpuflags", cpu_flags) if cpu_flags else ()),
@@ -373,4 +384,5 @@ def _command(outputs: Sequence[Stream], program: str, confine: Confinement, time
     head += ["-copyts", "-reinit_filter", "0", "-filter_complex_threads", "1", "-y"]
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     argv = tuple(ffmpeg.compile(merged, cmd=head))
-    return Command(argv, timeout_s=round(timeout_s), confine=replace(confine, cpu_s=CORES_USED * round(timeout_s)))
+    limits = replace(confine, cpu_s=CORES_USED * round(timeout_s))
+    return Command(argv, timeout_s=round(timeout_s), stall_s=round(STALL_S + silent_s), life=PROGRESS, confine=limits)
