@@ -300,6 +300,7 @@ def open_duckdb(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         "memory_limit": "1500MB", "temp_directory": str(folder / "duckdb"), "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
     }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     opened = duckdb.connect(":memory:", config=config)
     try:
         yield opened
