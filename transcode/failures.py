@@ -9,7 +9,7 @@ they name paths and mean nothing to an uploader; `technical` keeps the last of t
 | out_of_memory | the machine has too little memory for it | counted |
 | disk_full | the scratch disk is full | counted |
 | killed | something else ended the encoder | counted |
-| encode_failed | anything else | counted |
+| encode_failed | anything else, a crash included | counted |
 """
 
 from __future__ import annotations
@@ -34,10 +34,15 @@ _SIGNS: tuple[tuple[str, HeadwaterError], ...] = (
 )
 
 
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
+
+
 def explain(completed: Completed) -> HeadwaterError:
     """The error for a run that did not exit with 0."""
     if completed.exit_code == -signal.SIGKILL:
         return StepFailed("The encoder was killed, most often because the machine ran out of memory.", code="killed")
+    if -completed.exit_code in _CRASHES:
+        return StepFailed("The encoder crashed: its release has a fault, or the video is made to find one.", code="encode_failed")
     if completed.exit_code < 0:
         return StepFailed(f"The encoder was ended by signal {-completed.exit_code}.", code="killed")
     text = completed.stderr.decode(errors="replace")

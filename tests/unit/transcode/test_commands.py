@@ -16,7 +16,7 @@ import pytest
 from kit.process import Command
 from media.info import MediaInfo
 from tests.sources import sound, source, video
-from transcode.ffmpeg import Work, audio_command, audio_segment_command, encode_command, init_command, poster_command
+from transcode.ffmpeg import PROGRESS, STALL_S, Work, audio_command, audio_segment_command, encode_command, init_command, poster_command
 from transcode.plan import PLANNER_VERSION, PlanOptions, make_plan
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -67,6 +67,31 @@ def test_an_upload_can_make_ffmpeg_open_nothing_else(name: str) -> None:
         assert argv[at + 1] == "file:/scratch/source"
         begin = at + 2
     assert inputs
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_runs_in_the_sandbox(name: str) -> None:
+    """Checklist line F10: the poster's no less than an encode's."""
+    command = commands()[name]
+    assert command.confine is not None
+    assert command.confine.reads == (() if name == "init" else (Path("/scratch/source"),))
+    assert command.confine.writes == (Path("/scratch/out"),)
+    assert not command.confine.forks
+    assert 0 < command.confine.memory_bytes <= 8 << 30
+    assert command.confine.cpu_s > 0
+    assert 0 < command.confine.file_bytes <= 8 << 30
+    assert command.stall_s is not None and command.stall_s >= STALL_S
+    assert command.life == PROGRESS
+
+
+def test_silence_is_allowed_as_long_as_there_can_be_nothing_to_say() -> None:
+    """Decoding from the start of the file gives no picture for a long time."""
+    film = work(source(video(seconds=7200, keyframe_every=7), sound(seconds=7200)))
+    last = {"480p": [1199]}
+    near, far = (encode_command(film, last, rewind=rewind) for rewind in (Fraction(0), None))
+    assert near.stall_s is not None and far.stall_s is not None
+    assert far.stall_s - near.stall_s > 1000
+    assert far.stall_s < far.timeout_s
 
 
 def test_a_command_has_time_for_its_work_and_no_more() -> None:

@@ -62,7 +62,8 @@ def ended(code: int, stderr: str = "") -> Completed:
         (ended(254, "Error opening input: No such file or directory"), StepFailed, "encode_failed"),
         (ended(1, "something new"), StepFailed, "encode_failed"),
         (ended(-signal.SIGKILL, "Invalid data found when processing input"), StepFailed, "killed"),
-        (ended(-signal.SIGSEGV), StepFailed, "killed"),
+        (ended(-signal.SIGSEGV), StepFailed, "encode_failed"),
+        (ended(-signal.SIGTERM), StepFailed, "killed"),
     ],
 )
 def test_a_failure_has_a_code(completed: Completed, kind: type[Exception], code: str) -> None:
