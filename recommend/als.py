@@ -30,6 +30,7 @@ from recommend.threads import single_blas
 
 _RUN_RATIO = 1.1  # largest over smallest regularization of one call
 _CG_STEPS = 3  # each starts from the previous epoch's solution
+_WORTH_THREADS = 20_000_000  # multiplications of one step; for less, threads wait for each other longer than they work
 _STDDEV = 0.1  # of a row's norm at the start
 
 Matrix = sparse.csr_array
@@ -126,8 +127,10 @@ def _runs(known: npt.ArrayLike, others: int, settings: AlsSettings) -> tuple[npt
 
 
 def _half_epoch(matrix: Matrix, rows: Floats, others: Floats, runs: list[_Run], threads: int) -> None:
+    width = rows.shape[1]
     for run in runs:
+        work = width * (int(matrix.indptr[run.end] - matrix.indptr[run.start]) + width * (run.end - run.start))
         _als._least_squares_cg(
             matrix.indptr[run.start : run.end + 1], matrix.indices, matrix.data, rows[run.start : run.end], others,
-            run.regularization, threads, _CG_STEPS,
+            run.regularization, threads if work > _WORTH_THREADS else 1, _CG_STEPS,
         )  # fmt: skip

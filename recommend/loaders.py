@@ -14,6 +14,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -150,10 +151,16 @@ def _times(column: Any, path: Path) -> Any:
         numbers = _numbers(column, path)
     except BadFile:
         try:
-            return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy() / 1e6
-        except pa.ArrowException as error:
+            return np.array([_moment(text) for text in column.to_pylist()])
+        except (TypeError, ValueError) as error:
             raise BadFile(f"{path.name} has a timestamp that is neither a number nor a date: {error}.") from error
     return numbers / 1e3 if np.median(numbers) > 1e11 else numbers
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970; without a zone, UTC."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

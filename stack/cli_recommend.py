@@ -118,7 +118,7 @@ def evaluate(
     ] = "",
     positive_from: Annotated[float | None, typer.Option("--positive-from", help="Lower ratings are dislikes; else all rows count.")] = None,
     factors: Annotated[int, typer.Option("--factors", min=1, max=1024, help="Of the factor model.")] = 192,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=200, help="Of the factor model.")] = 12,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, max=200, help="Of the factor model.")] = 10,
     seed: Seed = 1,
     threads: Threads = 1,
     as_json: Json = False,
