@@ -135,7 +135,8 @@ class _Pages:
             presentation = store.current_presentation(conn, asset.id)
         if any(item.id == playback_id and item.policy == "signed" for item in loaded.playbacks):
             raise Forbidden("This video needs a signed address.", code="signature_required")
-        return views.watch(asset_resource(loaded), playback_id, has_poster=presentation is not None and presentation.has_poster)
+        has_poster = presentation is not None and presentation.has_poster
+        return views.watch(asset_resource(loaded), playback_id, published=presentation is not None, has_poster=has_poster)
 
     def watch(self, playback_id: str, request: Request) -> HTMLResponse:
         view = self._view(playback_id)

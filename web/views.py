@@ -126,8 +126,11 @@ def card(asset: AssetResource) -> CardView:
     )
 
 
-def watch(asset: AssetResource, playback_id: str, *, has_poster: bool) -> WatchView:
+def watch(asset: AssetResource, playback_id: str, *, published: bool = False, has_poster: bool) -> WatchView:
+    """`published`: its playlists are there, so a player can begin and will be waited for."""
     state = card_state(asset)
+    if published and state in ("receiving", "processing"):
+        state = "playable"
     source = asset.source
     return WatchView(
         asset_id=asset.id,
@@ -145,5 +148,5 @@ def watch(asset: AssetResource, playback_id: str, *, has_poster: bool) -> WatchV
         width=(source.width if source else None) or 16,
         height=(source.height if source else None) or 9,
         playlist=f"/v/{playback_id}/main.m3u8",
-        poster=f"/v/{playback_id}/poster.jpg" if has_poster and asset.playable else "",
+        poster=f"/v/{playback_id}/poster.jpg" if has_poster and state in ("playable", "ready") else "",
     )

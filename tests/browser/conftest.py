@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,3 +196,44 @@ def film(studio: Studio, film_file: Path) -> Film:
 def short_film(studio: Studio, clips: Clips) -> Film:
     """6 s of 320x180: light enough for a busy machine."""
     return studio.film(clips("plain"), "A short film")
+
+
+# Another player
+
+_SHAKA = """
+import shaka from "shaka-player/dist/shaka-player.compiled.js";
+shaka.polyfill.installAll();
+const video = document.querySelector("video");
+const player = new shaka.Player();
+window.errors = [];
+player.addEventListener("error", (event) => window.errors.push(String(event.detail?.code)));
+window.begin = async (address) => {
+  await player.attach(video);
+  player.configure({ streaming: { preferNativeHls: false, useNativeHlsForFairPlay: false } });
+  await player.load(address);
+  await video.play();
+};
+window.player = player;
+"""
+_SHAKA_PAGE = '<!doctype html><title>Shaka</title><video muted playsinline width="640"></video><script src="/shaka-test.js"></script>'
+
+
+@pytest.fixture(scope="session")
+def shaka_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shaka Player and the few lines above, as one file."""
+    build_hook.install_packages(dev=True)
+    node, _ = build_hook.find_node()
+    made = tmp_path_factory.mktemp("shaka") / "shaka-test.js"
+    esbuild = build_hook.HERE / "node_modules" / "esbuild" / "bin" / "esbuild"
+    argv = [node, str(esbuild), "--bundle", "--minify", "--format=iife", "--loader=js", f"--outfile={made}", "--log-level=error"]
+    subprocess.run(argv, input=_SHAKA, cwd=build_hook.HERE, text=True, check=True)
+    return made
+
+
+def shaka_page(visit: Open, script: Path) -> Visit:
+    """A page of this origin with Shaka Player; `begin(address)` plays."""
+    made = visit("/login")
+    made.page.route("**/shaka-test.js", lambda route: route.fulfill(path=script, content_type="text/javascript"))
+    made.page.route("**/shaka-test", lambda route: route.fulfill(body=_SHAKA_PAGE, content_type="text/html"))
+    made.page.goto("/shaka-test")
+    return made

@@ -7,52 +7,18 @@ own origin answers it from a route of the browser.
 from __future__ import annotations
 
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Film, Open
-from web.frontend import build_hook
-
-_SCRIPT = """
-import shaka from "shaka-player/dist/shaka-player.compiled.js";
-shaka.polyfill.installAll();
-const video = document.querySelector("video");
-const player = new shaka.Player();
-window.errors = [];
-player.addEventListener("error", (event) => window.errors.push(String(event.detail?.code)));
-window.begin = async (address) => {
-  await player.attach(video);
-  player.configure({ streaming: { preferNativeHls: false, useNativeHlsForFairPlay: false } });
-  await player.load(address);
-  await video.play();
-};
-window.player = player;
-"""
-_PAGE = '<!doctype html><title>Shaka</title><video muted playsinline width="640"></video><script src="/shaka-test.js"></script>'
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shaka Player and the few lines above, as one file."""
-    build_hook.install_packages(dev=True)
-    node, _ = build_hook.find_node()
-    made = tmp_path_factory.mktemp("shaka") / "shaka-test.js"
-    esbuild = build_hook.HERE / "node_modules" / "esbuild" / "bin" / "esbuild"
-    argv = [node, str(esbuild), "--bundle", "--minify", "--format=iife", "--loader=js", f"--outfile={made}", "--log-level=error"]
-    subprocess.run(argv, input=_SCRIPT, cwd=build_hook.HERE, text=True, check=True)
-    return made
+from tests.browser.conftest import Film, Open, shaka_page
 
 
 @pytest.fixture
-def shaka(visit: Open, film: Film, script: Path) -> Page:
+def shaka(visit: Open, film: Film, shaka_script: Path) -> Page:
     """A page in which Shaka plays the film."""
-    page = visit("/login").page
-    page.route("**/shaka-test.js", lambda route: route.fulfill(path=script, content_type="text/javascript"))
-    page.route("**/shaka-test", lambda route: route.fulfill(body=_PAGE, content_type="text/html"))
-    page.goto("/shaka-test")
+    page = shaka_page(visit, shaka_script).page
     page.evaluate("(address) => begin(address)", f"/v/{film.playback_id}/main.m3u8")
     return page
 

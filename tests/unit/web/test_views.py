@@ -112,3 +112,8 @@ def test_a_poster_is_shown_when_there_is_one() -> None:
 
 def test_a_waiting_video_is_being_prepared_for_whoever_opens_its_page() -> None:
     assert views.watch(CASES["waiting"], "pb1", has_poster=False).state == "processing"
+
+
+@pytest.mark.parametrize(("case", "state"), [("waiting", "playable"), ("processing", "playable"), ("ready", "ready"), ("failed", "failed")])
+def test_the_player_begins_when_the_playlists_are_there(case: str, state: str) -> None:
+    assert views.watch(CASES[case], "pb1", published=True, has_poster=False).state == state

@@ -24,6 +24,7 @@ interface State {
 }
 
 const POLL_MS = 2000;
+const POLL_SOON_MS = 500; // while there is nothing to watch yet, and somebody is looking
 const CHIP_MS = 7000;
 
 export class HeadwaterPlayer extends HTMLElement {
@@ -32,6 +33,7 @@ export class HeadwaterPlayer extends HTMLElement {
   private controller: HTMLElement | null = null;
   private help: HTMLDialogElement | null = null;
   private problem: HTMLElement | null = null;
+  private making: HTMLElement | null = null;
   private savedAt = 0;
   private readonly life = new AbortController();
 
@@ -104,6 +106,8 @@ export class HeadwaterPlayer extends HTMLElement {
       startAt_s,
       onProblem: (problem) => this.showProblem(problem),
       onRecovered: () => this.hideProblem(),
+      making: () => this.text("state") === "playable",
+      onMaking: (waits) => this.showMaking(waits),
     });
     if (startAt_s > 0 && !this.text("start")) {
       this.chip(`Resumed at ${clock(startAt_s)}`, "Start over", () => this.seek(0));
@@ -236,13 +240,25 @@ export class HeadwaterPlayer extends HTMLElement {
     this.dispatchEvent(new CustomEvent("headwater-problem", { detail: problem }));
   }
 
+  /** A calm word while the picture waits for a part that nobody has asked for before. */
+  private showMaking(waits: boolean): void {
+    this.making?.remove();
+    this.making = null;
+    if (!waits) return;
+    this.making = document.createElement("p");
+    this.making.className = "chip chip--making";
+    this.making.setAttribute("role", "status");
+    this.making.textContent = "This part is still being made. It plays in a moment.";
+    this.append(this.making);
+  }
+
   private hideProblem(): void {
     this.problem?.remove();
     this.problem = null;
   }
 
   private chip(text: string, label?: string, act?: () => void): void {
-    this.querySelector(".chip")?.remove();
+    this.querySelector(".chip:not(.chip--making)")?.remove();
     const chip = document.createElement("p");
     chip.className = "chip";
     chip.setAttribute("role", "status");
@@ -272,7 +288,8 @@ export class HeadwaterPlayer extends HTMLElement {
     };
     const again = (): void => {
       if (this.life.signal.aborted || ["ready", "failed"].includes(this.text("state"))) return;
-      setTimeout(() => void look().catch(() => undefined).finally(again), document.hidden ? POLL_MS * 5 : POLL_MS);
+      const pause_ms = this.text("state") === "processing" ? POLL_SOON_MS : POLL_MS;
+      setTimeout(() => void look().catch(() => undefined).finally(again), document.hidden ? POLL_MS * 5 : pause_ms);
     };
     again();
   }
@@ -283,8 +300,6 @@ export class HeadwaterPlayer extends HTMLElement {
     if (before === "processing" && (now.state === "playable" || now.state === "ready")) {
       if (now.poster) this.addPoster(now.poster);
       this.mount();
-    } else if (before === "playable" && now.state === "ready") {
-      this.chip("More qualities are ready", "Switch", () => this.engine?.retry());
     } else if (now.state === "failed") {
       this.querySelector("[data-notice]")?.setAttribute("data-failed", "");
       this.tell(now.detail ?? "This video could not be prepared.");

@@ -5,6 +5,10 @@
 //
 // Errors: hls.js retries the network by itself, and a decoder that failed is reset here, twice in a row at most. What is
 // left is a Problem, given to `onProblem` once; `retry` starts over at the same place.
+//
+// A video may be watched before all of it is made. Its segments are then made when they are asked for: the server holds the
+// request back for some seconds and then answers 503, "again in a second". That is no error, however often it happens; who has to
+// wait for the picture hears of it by `onMaking`. Where nothing is yet, the lowest quality is there first.
 
 import "media-tracks/polyfill";
 import Hls, { type ErrorData, type HlsConfig } from "hls.js";
@@ -32,9 +36,32 @@ interface Options {
   readonly startAt_s: number;
   readonly onProblem: (problem: Problem) => void;
   readonly onRecovered: () => void;
+  /** Whether parts of the video may still have to be made. */
+  readonly making: () => boolean;
+  /** The picture has begun or ceased to wait for a part that is being made. */
+  readonly onMaking: (waits: boolean) => void;
 }
 
+const AGAIN = 503; // with Retry-After: 1
+const AGAIN_MAX = 3600;
+const FRAGMENTS: HlsConfig["fragLoadPolicy"] = {
+  default: {
+    maxTimeToFirstByteMs: 30_000, // longer than the server holds a request back
+    maxLoadTimeMs: 120_000,
+    timeoutRetry: { maxNumRetry: 8, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: {
+      maxNumRetry: 30,
+      // hls.js does not read Retry-After; this is what ours says.
+      retryDelayMs: 1000,
+      maxRetryDelayMs: 1000,
+      backoff: "linear",
+      shouldRetry: (_config, count, _timeout, response, retry) => (response?.code === AGAIN ? count < AGAIN_MAX : retry),
+    },
+  },
+};
+
 const CONFIG: Partial<HlsConfig> = {
+  fragLoadPolicy: FRAGMENTS,
   autoStartLoad: false,
   // Our segments are CMAF and pass through unchanged: a worker would only add a copy of each.
   enableWorker: false,
@@ -49,6 +76,8 @@ const CONFIG: Partial<HlsConfig> = {
 const RESETS_MAX = 2;
 const RESET_MEMORY_MS = 15_000;
 const STUCK_MS = 25_000;
+const PATIENCE_MS = 1200; // a picture that comes sooner needs no explanation
+const LOOK_MS = 300;
 
 /** What hls.js says, in words for a viewer. Pure. */
 export function problemOf(data: Pick<ErrorData, "type" | "details" | "response">): Problem {
@@ -84,15 +113,37 @@ function linkRenditions(hls: Hls, video: HTMLVideoElement): void {
   hls.on(Hls.Events.DESTROYING, () => video.videoRenditions.removeEventListener("change", choose));
 }
 
+/** Tells whether the picture is waiting for a part of the video that is still being made. */
+function watchForMaking(video: HTMLVideoElement, options: Options, wants: () => boolean): () => void {
+  let since = 0;
+  let told = false;
+  const look = (): void => {
+    const needed = video.paused ? HTMLMediaElement.HAVE_CURRENT_DATA : HTMLMediaElement.HAVE_FUTURE_DATA;
+    const lacks = options.making() && wants() && video.readyState < needed && !video.ended;
+    since = lacks ? since || performance.now() : 0;
+    const waits = lacks && performance.now() - since >= PATIENCE_MS;
+    if (waits === told) return;
+    told = waits;
+    options.onMaking(waits);
+  };
+  const timer = setInterval(look, LOOK_MS);
+  return () => clearInterval(timer);
+}
+
 /** Calls `onStuck` when the picture has been waiting for data for too long without saying why. */
-function watchForStalls(video: HTMLVideoElement, onStuck: () => void): () => void {
+function watchForStalls(video: HTMLVideoElement, isMaking: () => boolean, onStuck: () => void): () => void {
   let timer = 0;
   const clear = (): void => {
     clearTimeout(timer);
     timer = 0;
   };
   const wait = (): void => {
-    if (timer === 0 && !video.paused) timer = window.setTimeout(onStuck, STUCK_MS);
+    if (timer === 0 && !video.paused) timer = window.setTimeout(stuck, STUCK_MS);
+  };
+  const stuck = (): void => {
+    timer = 0;
+    if (isMaking()) wait();
+    else onStuck();
   };
   const ends = ["playing", "pause", "emptied", "timeupdate"] as const;
   video.addEventListener("waiting", wait);
@@ -104,13 +155,25 @@ function watchForStalls(video: HTMLVideoElement, onStuck: () => void): () => voi
   };
 }
 
+/** Whether the picture at the current time is there already. */
+function isBuffered(video: HTMLVideoElement): boolean {
+  const { buffered, currentTime } = video;
+  for (let index = 0; index < buffered.length; index += 1) {
+    if (buffered.start(index) <= currentTime && currentTime < buffered.end(index)) return true;
+  }
+  return false;
+}
+
 class HlsEngine implements Engine {
   hls: Hls;
   private resets: number[] = [];
   private started = false;
-  private readonly stopWatching: () => void;
+  private readonly watching: readonly (() => void)[];
   private readonly online = (): void => {
     if (this.broken) this.retry();
+  };
+  private readonly seeking = (): void => {
+    if (this.options.making() && !isBuffered(this.video)) this.hls.nextAutoLevel = 0;
   };
   private broken = false;
 
@@ -119,10 +182,14 @@ class HlsEngine implements Engine {
     private readonly options: Options,
   ) {
     this.hls = this.open(options.startAt_s);
-    this.stopWatching = watchForStalls(video, () =>
-      this.fail({ code: "stalled", sentence: "The video has stopped arriving.", final: false }),
-    );
+    this.watching = [
+      watchForStalls(video, options.making, () =>
+        this.fail({ code: "stalled", sentence: "The video has stopped arriving.", final: false }),
+      ),
+      watchForMaking(video, options, () => this.started && !this.broken),
+    ];
     addEventListener("online", this.online);
+    video.addEventListener("seeking", this.seeking);
   }
 
   start(): void {
@@ -146,12 +213,14 @@ class HlsEngine implements Engine {
 
   destroy(): void {
     removeEventListener("online", this.online);
-    this.stopWatching();
+    this.video.removeEventListener("seeking", this.seeking);
+    for (const stop of this.watching) stop();
     this.hls.destroy();
   }
 
   private open(position_s: number): Hls {
-    const hls = new Hls({ ...CONFIG, startPosition: position_s > 0 ? position_s : -1 });
+    const lowest = this.options.making() ? { startLevel: 0 } : {};
+    const hls = new Hls({ ...CONFIG, ...lowest, startPosition: position_s > 0 ? position_s : -1 });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (data.fatal) this.onFatal(hls, data);
     });
@@ -188,12 +257,14 @@ class HlsEngine implements Engine {
 /** The browser's own HLS: iPhones without Managed Media Source. */
 class NativeEngine implements Engine {
   readonly hls = null;
+  private readonly stopWatching: () => void;
 
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly options: Options,
   ) {
     video.addEventListener("error", this.failed);
+    this.stopWatching = watchForMaking(video, options, () => video.src !== "");
   }
 
   start(): void {
@@ -209,6 +280,7 @@ class NativeEngine implements Engine {
   }
 
   destroy(): void {
+    this.stopWatching();
     this.video.removeEventListener("error", this.failed);
     this.video.removeAttribute("src");
     this.video.load();

@@ -1,0 +1,132 @@
+"""Watching a film that is not made yet, with the workers held up for longer than a request is made to wait.
+
+The origin answers 503 then, which no player may take for the end. The film is a new one for each test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from stack import leftovers
+from tests import clip_recipes as recipes
+from tests.browser import screening
+from tests.browser.conftest import Film, Open, Studio, Visit, shaka_page
+from tests.clips import Clips, _ffmpeg
+from tests.eventually import eventually
+from tests.local_stack import LocalStack
+
+LENGTH_S = 60
+FAR_S = 50.0
+NOT_YET = r"503 .*\.m4s|status of 503"
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Path:
+    path = tmp_path_factory.mktemp("films") / "long.mp4"
+    recipes.h264(recipes.Workshop(out=path, of=clips, ffmpeg=_ffmpeg), size="1280x720", seconds=LENGTH_S)
+    return path
+
+
+def _workers(stack: LocalStack) -> list[int]:
+    found = []
+    for pid in leftovers.find(stack.data):
+        with contextlib.suppress(OSError):
+            if b"stack.cli\0worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+@contextmanager
+def held_up(stack: LocalStack) -> Iterator[None]:
+    """The workers stand still meanwhile."""
+    pids = _workers(stack)
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@dataclass(frozen=True)
+class Making:
+    """A film of which the playlists and little else are there, and the stack whose workers make it."""
+
+    film: Film
+    stack: LocalStack
+    studio: Studio
+
+    def recorded(self) -> bool:
+        """Whether the place that is far away has been made."""
+        return bool(self.studio.asset(self.film.asset_id)["status"] == "ready")
+
+
+@pytest.fixture
+def making(local_stack: LocalStack, studio: Studio, long_file: Path) -> Iterator[Making]:
+    asset_id = studio.send(long_file, "A film that is being made")
+    film = Film(asset_id, studio.asset(asset_id)["playback_ids"][0]["id"], "A film that is being made", LENGTH_S)
+    assert eventually(lambda: studio.client.get(f"/v/{film.playback_id}/main.m3u8").status_code == 200)
+    yield Making(film, local_stack, studio)
+    studio.client.delete(f"/v1/assets/{asset_id}")
+
+
+def seek_far_while_held_up(made: Visit, making: Making) -> None:
+    """Goes to a place that nobody has made, and returns after the first "not yet" about a segment."""
+    made.expect_problem(NOT_YET)
+    page = made.page
+    for _ in range(600):
+        if page.evaluate("document.querySelector('video')?.duration > 50"):
+            break
+        page.wait_for_timeout(50)
+    page.evaluate(f"document.querySelector('video').currentTime = {FAR_S}")
+    for _ in range(1200):
+        if any(problem.startswith("503 ") for problem in made.problems):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("no segment was waited for")
+
+
+def plays_on_from_there(page: Page) -> None:
+    for _ in range(2400):
+        if page.evaluate(f"document.querySelector('video').currentTime > {FAR_S} + 0.5"):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it did not go on")
+
+
+def test_hls_js_waits_calmly_and_goes_on(visit: Open, making: Making) -> None:
+    with held_up(making.stack):
+        assert not making.recorded()
+        made = visit(f"{making.film.watch}?muted=1")
+        page = made.page
+        page.evaluate("addEventListener('headwater-problem', (event) => { window.problem = event.detail.code; }, true)")
+        screening.play(page)
+        seek_far_while_held_up(made, making)
+        expect(page.locator(".chip--making")).to_have_text("This part is still being made. It plays in a moment.")
+        expect(page.get_by_role("alert")).to_have_count(0)
+    plays_on_from_there(page)
+    expect(page.locator(".chip--making")).to_have_count(0)
+    assert page.evaluate("window.problem ?? null") is None
+    assert screening.ask(page, "video.error") is None
+
+
+def test_shaka_goes_on_with_its_own_patience(visit: Open, making: Making, shaka_script: Path) -> None:
+    with held_up(making.stack):
+        assert not making.recorded()
+        made = shaka_page(visit, shaka_script)
+        page = made.page
+        page.evaluate("(address) => { window.begun = begin(address); }", f"/v/{making.film.playback_id}/main.m3u8")
+        seek_far_while_held_up(made, making)
+    plays_on_from_there(page)
+    assert page.evaluate("errors") == []
