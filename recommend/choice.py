@@ -92,7 +92,8 @@ def defaults(ask: Ask) -> Choice:
     timed = ask.cut == "time"
     prior = {"trending": 0.5, "popularity": 0.0} if timed else {"trending": 0.0, "popularity": 0.1}
     steps = [Weights(1, als=0.3, walk=0.7, **prior)]
-    return Choice(AlsSettings(ask.factors, epochs=ask.epochs), WalkSettings(), WeightSettings(), 7.0, steps, "defaults")
+    chosen = steps if ask.model == "blend" else only(ask.model)
+    return Choice(AlsSettings(ask.factors, epochs=ask.epochs), WalkSettings(), WeightSettings(), 7.0, chosen, "defaults")
 
 
 def choose(history: Interactions, ask: Ask, *, progress: Progress = lambda _what, _share: None) -> Choice:

@@ -256,7 +256,8 @@ def _baselines(task: Task, data: Dataset, model: Model, choice: Choice, wanted: 
 
 
 def _name(choice: Choice) -> str:
-    used = {name for name in ("als", "walk", "trending", "popularity") if any(getattr(step, name) for step in choice.steps)}
+    warm = [step for step in choice.steps if step.at_least]
+    used = {name for name in ("als", "walk", "trending", "popularity") if any(getattr(step, name) for step in warm)}
     return {"walk": "rp3beta"}.get(alone := next(iter(used)), alone) if len(used) == 1 else "blend"
 
 
