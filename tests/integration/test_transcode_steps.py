@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from kit.world import World
 from media import keys
 from media.isobmff import split_init
 from media.plan import EncodePlan
+from media.segments import MeasuredSegment
 from tests.clips import Clips
 from tests.readback import decode_luma, ffprobe
 from transcode.steps import STEPS
@@ -53,9 +54,24 @@ def described(world: World, path: Path, profile: str = "default") -> Asset:
         return catalog.store.set_source_info(conn, asset.id, probe(world, path), digest)
 
 
-def do(world: World, asset: Asset, kind: str, args: Mapping[str, Any] | None = None) -> tuple[Any, list[Command]]:
+class SlowRunner(CountingRunner):
+    """Lets FFmpeg read its source only five times as fast as it plays, and knows whether it is at it."""
+
+    running = False
+
+    def run(self, command: Command, **options: Any) -> Completed:
+        at = command.argv.index("-i")
+        self.running = True
+        done = super().run(replace(command, argv=(*command.argv[:at], "-readrate", "5", *command.argv[at:])), **options)
+        self.running = False
+        return done
+
+
+def do(
+    world: World, asset: Asset, kind: str, args: Mapping[str, Any] | None = None, runner: CountingRunner | None = None
+) -> tuple[Any, list[Command]]:
     """Runs one step and saves its result; what it returned, and the programs it ran."""
-    runner = CountingRunner(world.runner)
+    runner = runner or CountingRunner(world.runner)
     step, world = BY_KIND[kind], replace(world, runner=runner)
     with world.db.begin() as conn:
         job: Job = job_store.enqueue(conn, NewJob(kind, f"{asset.id}/{kind}/{args}", asset.id, args=args or {}))
@@ -158,6 +174,24 @@ def test_sound_that_was_asked_for_stays_what_it_was(world: World, clips: Clips) 
         segments = catalog.store.load_segments(conn, asset.id, plan.digest, "audio")
     assert [segment.index for segment in segments] == list(range(plan.grid.segment_count))
     assert segments[2].sha256 == hashlib.sha256(sent).hexdigest()
+
+
+def test_sound_can_be_heard_while_the_rest_of_it_is_encoded(world: World, clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    asset = described(world, clips("sync"))
+    plan = planned(world, asset)
+    runner, early = SlowRunner(world.runner), list[int]()
+    save = catalog.store.save_segments
+
+    def saved(conn: Connection, asset_id: str, digest: str, name: str, made: Sequence[MeasuredSegment]) -> None:
+        early.extend(segment.index for segment in made if runner.running)
+        save(conn, asset_id, digest, name, made)
+
+    monkeypatch.setattr(catalog.store, "save_segments", saved)
+    do(world, asset, "transcode.audio", runner=runner)
+    assert early[:2] == [0, 1]
+    with world.db.connect() as conn:
+        whole = catalog.store.load_segments(conn, asset.id, plan.digest, "audio")
+    assert [segment.index for segment in whole] == list(range(plan.grid.segment_count))
 
 
 def test_equal_sources_share_a_plan_but_each_has_its_objects(world: World, clips: Clips) -> None:
