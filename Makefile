@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-playable bench-origin bench-memory bench-sandbox compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-playable bench-origin bench-memory bench-sandbox bench-recommend compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -39,6 +39,9 @@ bench-memory: $(VENV)/.test ## Peak memory of the API during a 2 GiB upload
 
 bench-sandbox: $(VENV)/.test ## What the sandbox adds to one FFmpeg run
 	@$(BIN)/python -m bench.sandbox
+
+bench-recommend: $(VENV)/.test ## Training, ranking, pages of suggestions and events
+	@for part in bench/recommend*.py; do OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.$$(basename $$part .py) || exit 1; done
 
 compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
 	@sh tests/compose/run.sh

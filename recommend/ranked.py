@@ -21,7 +21,6 @@ from recommend.interactions import Floats, Signal
 from recommend.shelf import Model
 from recommend.viewing import Seen, signal_of
 
-POPULARITY_PENALTY = 0.03  # of a deviation of log popularity, in the blend's own unit
 SPREAD = 0.08  # weight of being unlike what stands above, against 0.92 of the score
 _POOL = 3  # times the wanted length: what spreading chooses from
 _REASON_TITLES = 40  # latest titles that can be a reason
@@ -73,11 +72,8 @@ def rank(model: Model, history: Sequence[tuple[int, float]], left_out: Sequence[
     bundle = model.bundle
     factor = fold_in(bundle, history)
     scores = ranking.score(bundle, factor, history, trending_prior=model.trending)
-    if any(value > 0 for _, value in history):
-        scores = scores - np.float32(POPULARITY_PENALTY) * bundle.popularity_prior
-    allowed = model.servable.copy()
-    allowed[[model.codes[one] for one in left_out if one in model.codes]] = False
-    scores[~allowed] = NO_SCORE
+    scores += model.handicap
+    scores[[model.codes[one] for one in left_out if one in model.codes]] = NO_SCORE
     pool = best(scores, limit * _POOL)
     chosen = spread(bundle.item_factors[pool], scores[pool], limit)
     order = [int(pool[place]) for place in chosen]

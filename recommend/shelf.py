@@ -23,13 +23,14 @@ from kit.log import logger
 from kit.world import World
 from recommend import bundle, measures, ranking, store
 from recommend.bundle import Bundle
-from recommend.interactions import Floats, Mask
+from recommend.interactions import Floats
 from recommend.store import Title
 
 LOOK_S = 3.0
 TRENDS_S = 20.0
 HALF_LIFE_S, WINDOW_S = 3 * 86_400.0, 21 * 86_400.0
 STALE_S = 30 * 86_400.0  # a model that knows nothing of the last month
+POPULARITY_PENALTY = 0.03  # of a deviation of log popularity, in the unit of the blend
 NEW_MAX = 200  # titles too new for the model that are looked at
 _FIRST_WAIT_S = 2.0  # what the very first answer waits for the first look
 _WORD = re.compile(r"[^\W_]{4,}")
@@ -44,7 +45,7 @@ class Model:
     bundle: Bundle
     ids: tuple[str, ...]  # by code
     codes: Mapping[str, int]
-    servable: Mask  # which of them anyone may watch now
+    handicap: Floats  # added to each score: a little off for what everybody knows, all of it for what nobody may watch now
     trending: Floats  # the live part of the blend
     unknown: tuple[str, ...]  # titles that the model has never seen, the newest first
     predicted: Floats  # what their words say of the newest of them: titles by factors, or by nothing
@@ -90,11 +91,12 @@ def model_of(found: Bundle, shelf: Shelf) -> Model:
     """The bundle beside this catalogue. Pure."""
     ids = tuple(bytes(one).decode() for one in found.item_ids)
     servable: npt.NDArray[np.bool_] = np.fromiter((one in shelf.titles for one in ids), np.bool_, len(ids))
+    handicap = np.where(servable, np.float32(-POPULARITY_PENALTY) * found.popularity_prior, np.float32(-np.inf)).astype(np.float32)
     heat = np.fromiter((shelf.heat.get(one, 0.0) for one in ids), np.float32, len(ids))
     codes = {one: code for code, one in enumerate(ids)}
     unknown = tuple(asset_id for asset_id in shelf.newest if asset_id not in codes)
     trending = ranking.prior(heat) if heat.any() else found.trending_prior
-    return Model(found, ids, codes, servable, trending, unknown, _predicted(found, [shelf.titles[one] for one in unknown[:NEW_MAX]]))
+    return Model(found, ids, codes, handicap, trending, unknown, _predicted(found, [shelf.titles[one] for one in unknown[:NEW_MAX]]))
 
 
 def _predicted(found: Bundle, titles: Sequence[Title]) -> Floats:
