@@ -72,7 +72,7 @@ class Making:
         return bool(self.studio.asset(self.film.asset_id)["status"] == "ready")
 
 
-@pytest.fixture
+@pytest.fixture  # a test names it before `visit`, so that the page is closed before the film is deleted
 def making(local_stack: LocalStack, studio: Studio, long_file: Path) -> Iterator[Making]:
     asset_id = studio.send(long_file, "A film that is being made")
     film = Film(asset_id, studio.asset(asset_id)["playback_ids"][0]["id"], "A film that is being made", LENGTH_S)
@@ -105,7 +105,7 @@ def plays_on_from_there(page: Page) -> None:
     raise AssertionError("it did not go on")
 
 
-def test_hls_js_waits_calmly_and_goes_on(visit: Open, making: Making) -> None:
+def test_hls_js_waits_calmly_and_goes_on(making: Making, visit: Open) -> None:
     with held_up(making.stack):
         assert not making.recorded()
         made = visit(f"{making.film.watch}?muted=1")
@@ -121,7 +121,7 @@ def test_hls_js_waits_calmly_and_goes_on(visit: Open, making: Making) -> None:
     assert screening.ask(page, "video.error") is None
 
 
-def test_shaka_goes_on_with_its_own_patience(visit: Open, making: Making, shaka_script: Path) -> None:
+def test_shaka_goes_on_with_its_own_patience(making: Making, visit: Open, shaka_script: Path) -> None:
     with held_up(making.stack):
         assert not making.recorded()
         made = shaka_page(visit, shaka_script)
