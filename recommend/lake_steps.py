@@ -1,4 +1,4 @@
-"""The background steps of history: `recommend.compact` every night, and `recommend.forget` when a viewer asks for it.
+"""The background steps of history: `recommend.compact`, then `recommend.train` every night, and `recommend.forget` when a viewer asks.
 
 What they need is imported by them and not by this module: a worker that only encodes video carries no columns and no matrices.
 """
@@ -11,13 +11,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from kit import job_store
+from kit.errors import StepFailed
 from kit.jobs import Job, NewJob
 from kit.step import Beat, Step
 from kit.world import World
 from recommend import lake_store
 from recommend.forgetting import FORGET
 
-COMPACT = "recommend.compact"
+COMPACT, TRAIN = "recommend.compact", "recommend.train"
 _NIGHT_HOUR = 3  # UTC
 
 
@@ -27,12 +28,36 @@ def ask_for_compaction(conn: Connection, now: datetime) -> None:
         job_store.enqueue(conn, NewJob(COMPACT, now.date().isoformat(), "", priority=-30, weight=0.0))
 
 
-def compact(world: World, _job: Job, beat: Beat) -> None:
+def compact(world: World, _job: Job, beat: Beat) -> int:
     """Yesterday, whatever came late, and what there is of today."""
     from recommend import lake
 
     done = lake.compact(world, beat.cancelled.is_set)
     beat.progress(1.0, events=done.events, days=done.days, pruned=done.pruned)
+    return done.events
+
+
+def _then_train(conn: Connection, _world: World, job: Job, events: int) -> None:
+    """A new model where there is something new to learn from."""
+    if events:
+        job_store.enqueue(conn, NewJob(TRAIN, job.subject, "", priority=-40, weight=0.0))
+
+
+def train(world: World, _job: Job, beat: Beat) -> None:
+    """What `headwater train` does, on one thread: the machine has videos to make as well."""
+    from recommend.learn import Options, learn
+    from recommend.training import NothingToLearn
+
+    def told(_what: str, share: float) -> None:
+        if beat.cancelled.is_set():
+            raise StepFailed("Training was broken off.", code="broken_off")
+        beat.progress(0.9 * share)
+
+    try:
+        outcome = learn(world, Options(threads=1), progress=told)
+    except NothingToLearn:  # somebody came, and nobody watched
+        return
+    beat.progress(1.0, version=outcome["version"])
 
 
 def forget(world: World, job: Job, beat: Beat) -> list[int]:
@@ -55,4 +80,4 @@ def _drop_notes(conn: Connection, _world: World, _job: Job, notes: list[int]) ->
     lake_store.drop_notes(conn, notes)
 
 
-STEPS = (Step(COMPACT, compact, _nothing), Step(FORGET, forget, _drop_notes))
+STEPS = (Step(COMPACT, compact, _then_train), Step(TRAIN, train, _nothing), Step(FORGET, forget, _drop_notes))

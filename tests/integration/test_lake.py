@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from kit.step import run_step
 from kit.storage import MissingObject
 from kit.world import World
-from recommend import importing, lake, lake_steps, lake_store, store
+from recommend import bundle, importing, lake, lake_steps, lake_store, store
 from recommend.interactions import Interactions, Signal
 from recommend.ranked import signals
 from recommend.tables import forgotten_viewers, view_events
@@ -211,6 +211,25 @@ def test_compaction_is_asked_for_once_a_night(world: World) -> None:
     work(world)
     with world.db.begin() as conn:
         assert conn.exec_driver_sql("SELECT subject, state FROM jobs").all() == [("2026-11-22", "succeeded")]
+
+
+def test_a_night_with_viewers_ends_with_a_new_model(api: Api, world: World) -> None:
+    titles = [a_title(world, f"Title {n}").id for n in range(5)]
+    send(api, *(watched(f"v{n}", title) for n in range(8) for k, title in enumerate(titles) if k != n % 5))
+    with world.db.begin() as conn:
+        lake_steps.ask_for_compaction(conn, datetime(2026, 11, 22, 4, tzinfo=UTC))
+    work(world)
+    with world.db.connect() as conn:
+        states = conn.exec_driver_sql("SELECT kind, state, error_detail FROM jobs ORDER BY kind").all()
+    assert [tuple(row) for row in states] == [("recommend.compact", "succeeded", None), ("recommend.train", "succeeded", None)]
+    version = bundle.current_version(world.storage)
+    assert version is not None
+    assert api.delete("/v1/viewers/v3/history").status_code == 204
+    work(world)
+    found = bundle.load(world.storage, world.settings.scratch_dir / "models", version)
+    assert found.viewer_code("v3") is None
+    assert found.viewer_code("v2") is not None
+    assert len(found.history(len(found.viewer_ids) - 1)[0]) == 4
 
 
 CSV = """user,movieId,timestamp,progress,rating

@@ -69,18 +69,26 @@ export class Reporter {
     void this.send();
   }
 
+  /** Sends what waits, one request after the other. What the server could not take goes with the next report. */
   private async send(): Promise<void> {
     if (this.sending) return;
     this.sending = true;
-    const events = this.queue;
-    this.queue = [];
+    let taken = true;
+    while (taken && this.queue.length > 0) {
+      const events = this.queue;
+      this.queue = [];
+      taken = await this.post(events);
+      if (!taken) this.queue = [...events, ...this.queue]; // an event counts once, however often it is sent
+    }
+    this.sending = false;
+  }
+
+  private async post(events: readonly ViewEvent[]): Promise<boolean> {
     try {
       const reply = await fetch(ADDRESS, { method: "POST", body: body(events), headers: { "content-type": "application/json" }, keepalive: true });
-      if (reply.status >= 500 || reply.status === 429) this.queue = [...events, ...this.queue];
+      return reply.status < 500 && reply.status !== 429;
     } catch {
-      this.queue = [...events, ...this.queue]; // goes with the next report: an event counts once, however often it is sent
-    } finally {
-      this.sending = false;
+      return false;
     }
   }
 
