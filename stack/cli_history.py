@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stack.cli_output import errors, output, print_json
-from stack.cli_recommend import DataDir, Json, open_local_world
+from stack.cli_recommend import DataDir, Json, local_world
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or TSV, also .gz, or Parquet.")]
 
@@ -18,8 +18,7 @@ def import_history(file: File, *, as_json: Json = False, data_dir: DataDir = Non
     """Take in viewing history from elsewhere: a row for each viewing, with a viewer and a title (asset id or external_id)."""
     from recommend import importing
 
-    world = open_local_world(data_dir)
-    with errors().status("Reading the history"):
+    with local_world(data_dir) as world, errors().status("Reading the history"):
         done = importing.import_history(world, file)
     if as_json:
         print_json(asdict(done))

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -38,7 +40,8 @@ def _file(words: str) -> Any:
     return typer.Option(exists=True, dir_okay=False, readable=True, help=words)
 
 
-def open_local_world(data_dir: Path | None) -> World:
+@contextmanager
+def local_world(data_dir: Path | None) -> Iterator[World]:
     """The deployment of the environment, else the running local Headwater. Raises CannotStart when there is neither."""
     from kit.world import open_world
     from stack.blueprint import DEFAULT_PORT
@@ -48,7 +51,11 @@ def open_local_world(data_dir: Path | None) -> World:
     found = settings_of(subject_of(environment, data_dir or local_data_dir(environment), DEFAULT_PORT))
     if found is None:
         raise CannotStart("No Headwater runs here: start it with `headwater up`, or name its folder with --data-dir.")
-    return open_world(found)
+    world = open_world(found)
+    try:
+        yield world
+    finally:
+        world.db.dispose()
 
 
 def parse_since(text: str, now: datetime) -> datetime | None:
@@ -84,9 +91,8 @@ def train(
 
     if engine == "spark":
         raise BadSetting("This Headwater was built without the Spark engine: use --engine implicit.")
-    world = open_local_world(data_dir)
-    options = Options(parse_since(since, world.clock.now()), seed, factors, threads, keep, publish)
-    with StageProgress(errors()) as progress:
+    with local_world(data_dir) as world, StageProgress(errors()) as progress:
+        options = Options(parse_since(since, world.clock.now()), seed, factors, threads, keep, publish)
         history = loaders.ratings(ratings) if ratings else None
         outcome = learn(world, options, history=history, progress=progress.show)
     if as_json:
@@ -174,7 +180,8 @@ def list_models(as_json: Json = False, data_dir: DataDir = None) -> None:
     from recommend import bundle
     from stack import tables_recommend
 
-    found = bundle.history(open_local_world(data_dir).storage)
+    with local_world(data_dir) as world:
+        found = bundle.history(world.storage)
     if as_json:
         rows = [
             {"version": one.version, "published_at": one.published_at.isoformat(), "current": one.current, **one.facts} for one in found
@@ -195,8 +202,8 @@ def rollback(
     """Answer from an earlier model. Servers notice within seconds."""
     from recommend import bundle
 
-    world = open_local_world(data_dir)
-    now = bundle.rollback(world.storage, world.clock, version or None)
+    with local_world(data_dir) as world:
+        now = bundle.rollback(world.storage, world.clock, version or None)
     if as_json:
         print_json({"version": now})
     else:
@@ -212,8 +219,8 @@ def report(
     """Write a model's report: an HTML page with plots."""
     from recommend import bundle
 
-    world = open_local_world(data_dir)
-    found = bundle.load(world.storage, world.settings.scratch_dir / "models", version or None)
+    with local_world(data_dir) as world:
+        found = bundle.load(world.storage, world.settings.scratch_dir / "models", version or None)
     try:
         file.write_text(found.report, encoding="utf-8")
     except OSError as error:
