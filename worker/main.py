@@ -52,7 +52,7 @@ class _Controller(WorkController):  # type: ignore[misc]
         trace.setup_worker_optimizations(self.app, self.hostname)
 
     def on_consumer_ready(self, _consumer: Any) -> None:
-        _log.info("worker ready", processes=self.concurrency)
+        _log.info("worker ready", processes=self.concurrency, sandbox=sandbox.measure().level)
 
 
 def _say_sandbox(settings: Settings) -> None:
@@ -63,8 +63,6 @@ def _say_sandbox(settings: Settings) -> None:
         _log.error("uploads are refused", sandbox=powers.level, needed=settings.sandbox, reason=refusal)
     elif powers.level != sandbox.LEVELS[0]:
         _log.warning("uploads are opened in a weak sandbox", sandbox=sandbox.described(powers))
-    else:
-        _log.info("sandbox", level=sandbox.described(powers))
 
 
 def run_worker(settings: Settings, duties: Duties | None = None) -> None:
