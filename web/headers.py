@@ -24,6 +24,8 @@ _PAGE_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
+# What no page of ours ever asks a browser for; an embedding page cannot grant it to our frame either.
+_PERMISSIONS = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), midi=(), display-capture=()"
 _NO_PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -35,12 +37,15 @@ def security_headers(area: Area, *, tls: bool) -> tuple[tuple[str, str], ...]:
     if area is Area.PLAYBACK:  # its caching and sharing rules are the origin's
         return tuple(headers)
     headers.append(("Referrer-Policy", "strict-origin-when-cross-origin"))
+    if area in WITH_PAGES:
+        headers.append(("Permissions-Policy", _PERMISSIONS))
     if area is Area.EMBED:
         headers.append(("Content-Security-Policy", f"{_PAGE_POLICY}; frame-ancestors *"))
     elif area in WITH_PAGES:
         headers.append(("Content-Security-Policy", f"{_PAGE_POLICY}; frame-ancestors 'none'"))
         headers.append(("X-Frame-Options", "DENY"))
         headers.append(("Cross-Origin-Opener-Policy", "same-origin"))
+        headers.append(("Cross-Origin-Resource-Policy", "same-origin"))
     elif area in (Area.API, Area.HEALTH):
         headers.append(("Content-Security-Policy", _NO_PAGE_POLICY))
         headers.append(("Cache-Control", "no-store"))
