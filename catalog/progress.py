@@ -1,11 +1,17 @@
 """How far an asset is, worked out from its jobs when somebody asks. Nothing here is stored, so nothing can go stale.
 
 An asset's progress is made of fixed shares: probing, planning, and then all encoding work weighted by expected CPU. The
-encoding jobs of a plan are created together when the plan is finished, and a job's own progress never falls, so the sum
+encoding jobs of a plan are created together, once its opening is there, and a job's own progress never falls, so the sum
 never falls either. The last hundredth is kept for publishing: only a ready asset is at 1.
 
-`JobTally` sums up the jobs that are alike (same kind, renditions and state): a long title has thousands of jobs and the
-answer needs a dozen numbers.
+The time that remains is what is left at the pace of late, played through. The pace is two figures: how many workers are at work for the
+asset (over the last minute, so that it tells soon when other titles come and go), and how much each of them gets done (over the last
+minutes, because one scene is easier than the next). A job that runs is judged by its own pace, the more so the further it is. To
+the end workers find no job any more, and those that still have one get the machine to themselves. Segments that viewers asked for
+weigh nothing.
+
+`JobTally` sums up the jobs that are alike (same kind, renditions and state; those that run, each by itself): a long title has
+thousands of jobs and the answer needs a few dozen numbers.
 """
 
 from __future__ import annotations
@@ -20,23 +26,35 @@ from kit.jobs import Job, State
 
 RenditionStatus = Literal["waiting", "encoding", "ready", "failed"]
 
-PROBE, PLAN, ENCODE, AUDIO = "ingest.probe", "transcode.plan", "transcode.encode", "transcode.audio"
-_WORK = "transcode."
+PROBE, PLAN, ENCODE, AUDIO, POSTER = "ingest.probe", "transcode.plan", "transcode.encode", "transcode.audio", "transcode.poster"
+WORK = (ENCODE, AUDIO, POSTER)
 _PROBE_SHARE, _PLAN_SHARE, _WORK_SHARE = 0.02, 0.01, 0.96
 _ETA_FROM = 0.02  # below this much work done, a forecast is a guess
+
+LATELY_S = 60.0  # over which it is counted how many workers an asset has
+PACE_S = 300.0  # over which it is measured how fast each of them is: jobs that run, or ended no longer ago
+PROGRESS_AGE_S = 1.0  # how old the progress of a running job is, about: FFmpeg reports twice a second, a heartbeat follows in a second
+# How much faster a job is when its is the only one: a process of several encoders uses two cores, but for its largest picture.
+_ALONE = 1.7
+_ROUNDS = 3  # of jobs that are played through one by one
 
 
 @dataclass(frozen=True, slots=True)
 class JobTally:
-    """Jobs of one asset that are alike, summed up."""
+    """Jobs of one asset that are alike, summed up at one moment."""
 
     kind: str
     renditions: tuple[str, ...]  # of encode jobs; empty for all others
     state: State
+    count: int  # 1 when they run
     weight: float
     done_weight: float  # sum of weight times progress
+    heaviest: float  # weight of one of them
     fps: float  # sum over running jobs
-    since: datetime  # when the first of them was created
+    pace_weight: float  # done by those that run or ended within PACE_S,
+    pace_s: float  # and the seconds that this took
+    lately_s: float  # seconds that workers gave to them within LATELY_S
+    age_s: float  # since the first of them was begun; 0 when none has been
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +70,45 @@ class AssetProgress:
     eta_s: float | None  # None when there is nothing to go by
 
 
+def tally(jobs: Iterable[Job], now: datetime) -> tuple[JobTally, ...]:
+    """The same sums that `catalog.store.tallies` asks the database for."""
+    sums: dict[tuple[str, ...], JobTally] = {}
+    for job in jobs:
+        one = _alone(job, now)
+        key = (one.kind, *one.renditions, one.state, job.id if one.state is State.RUNNING else "")
+        sums[key] = _plus(sums[key], one) if key in sums else one
+    return tuple(sums.values())
+
+
+def _plus(one: JobTally, other: JobTally) -> JobTally:
+    return JobTally(
+        one.kind, one.renditions, one.state, one.count + other.count, one.weight + other.weight, one.done_weight + other.done_weight,
+        max(one.heaviest, other.heaviest), one.fps + other.fps, one.pace_weight + other.pace_weight, one.pace_s + other.pace_s,
+        one.lately_s + other.lately_s, max(one.age_s, other.age_s),
+    )  # fmt: skip
+
+
+def _alone(job: Job, now: datetime) -> JobTally:
+    """One job as a tally."""
+    done = job.weight * (1.0 if job.state is State.SUCCEEDED else job.progress)
+    ended_s, began_s = _ago_s(job.finished_at, now), _ago_s(job.started_at, now)
+    same = (job.kind, tuple(job.args.get("renditions", ())), job.state, 1, job.weight, done, job.weight, _fps(job))
+    if began_s is None or (job.state is not State.RUNNING and ended_s is None):
+        return JobTally(*same, 0.0, 0.0, 0.0, began_s or 0.0)
+    until_s = ended_s or 0.0
+    took_s = max(0.0, began_s - (PROGRESS_AGE_S if job.state is State.RUNNING else until_s))
+    lately_s = max(0.0, min(began_s, LATELY_S) - until_s)
+    counts = until_s < PACE_S
+    return JobTally(*same, done if counts else 0.0, took_s if counts else 0.0, lately_s, began_s)
+
+
+def _ago_s(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else max(0.0, (now - moment).total_seconds())
+
+
 def _fps(job: Job) -> float:
     value = job.stats.get("fps")
     return float(value) if job.state is State.RUNNING and isinstance(value, int | float) else 0.0
-
-
-def tally(jobs: Iterable[Job]) -> tuple[JobTally, ...]:
-    """The same sums that `catalog.store.tallies` asks the database for."""
-    sums: dict[tuple[str, tuple[str, ...], State], JobTally] = {}
-    for job in jobs:
-        key = (job.kind, tuple(job.args.get("renditions", ())), job.state)
-        old = sums.get(key, JobTally(*key, 0.0, 0.0, 0.0, job.created_at))
-        done = job.weight * (1.0 if job.state is State.SUCCEEDED else job.progress)
-        since = min(old.since, job.created_at)
-        sums[key] = JobTally(*key, old.weight + job.weight, old.done_weight + done, old.fps + _fps(job), since)
-    return tuple(sums.values())
 
 
 def _fraction(tallies: Iterable[JobTally]) -> float:
@@ -82,11 +124,17 @@ def rendition_progress(name: str, kind: str, status: AssetStatus, tallies: Seque
     """How far one rendition of the plan is. `kind` is "video" or "audio"."""
     if status is AssetStatus.READY:
         return RenditionProgress("ready", 1.0, None)
-    own = [item for item in tallies if (item.kind == AUDIO if kind == "audio" else item.kind == ENCODE and name in item.renditions)]
+    of_it = [item for item in tallies if (item.kind == AUDIO if kind == "audio" else item.kind == ENCODE and name in item.renditions)]
+    own = _wanted(of_it, status)
     states = {item.state for item in own}
     progress = _fraction(own)
     fps = sum(item.fps for item in own)
     return RenditionProgress(_rendition_status(states, progress, status), progress, round(fps, 1) if fps > 0 else None)
+
+
+def _wanted(tallies: Iterable[JobTally], status: AssetStatus) -> list[JobTally]:
+    """Without the jobs that were made early of a file that then came otherwise; of an asset that was given up, all are cancelled."""
+    return [item for item in tallies if item.state is not State.CANCELLED or status is AssetStatus.ERRORED]
 
 
 def _rendition_status(states: set[State], progress: float, status: AssetStatus) -> RenditionStatus:
@@ -99,19 +147,66 @@ def _rendition_status(states: set[State], progress: float, status: AssetStatus) 
     return "waiting"
 
 
-def asset_progress(status: AssetStatus, tallies: Sequence[JobTally], now: datetime) -> AssetProgress:
-    """How far the whole asset is, and how much longer it should take at the speed seen so far."""
+def asset_progress(status: AssetStatus, tallies: Sequence[JobTally]) -> AssetProgress:
+    """How far the whole asset is, and how much longer it should take at the pace of late."""
     if status is AssetStatus.READY:
         return AssetProgress(1.0, None)
     if status in (AssetStatus.WAITING, AssetStatus.UPLOADING):
         return AssetProgress(0.0, None)
-    work = [item for item in tallies if item.kind.startswith(_WORK) and item.kind != PLAN]
+    wanted = _wanted(tallies, status)
+    work = [item for item in wanted if item.kind in WORK]
     done = _fraction(work)
-    probed = _fraction(item for item in tallies if item.kind == PROBE)
-    planned = _fraction(item for item in tallies if item.kind == PLAN)
+    probed = _fraction(item for item in wanted if item.kind == PROBE)
+    planned = _fraction(item for item in wanted if item.kind == PLAN)
     progress = _PROBE_SHARE * probed + _PLAN_SHARE * planned + _WORK_SHARE * done
-    eta_s = None
-    if status is AssetStatus.PROCESSING and done >= _ETA_FROM:
-        elapsed_s = (now - min(item.since for item in work)).total_seconds()
-        eta_s = round(max(0.0, elapsed_s) * (1 - done) / done, 1)
+    eta_s = _remaining_s(work) if status is AssetStatus.PROCESSING and done >= _ETA_FROM else None
     return AssetProgress(round(progress, 4), eta_s)
+
+
+def _remaining_s(work: Sequence[JobTally]) -> float | None:
+    """None when nobody has worked for the asset lately."""
+    age_s, pace_s = max(item.age_s for item in work), sum(item.pace_s for item in work)
+    if age_s <= 0 or pace_s <= 0:
+        return None
+    workers = sum(item.lately_s for item in work) / min(age_s, LATELY_S)
+    speed = sum(item.pace_weight for item in work) / pace_s
+    if workers <= 0 or speed <= 0:
+        return None
+    running = [_left_s(item, speed) for item in work if item.state is State.RUNNING]
+    queued = [item for item in work if item.state is State.QUEUED]
+    return round(_played_through(running, _sizes_s(queued, speed), workers), 1)
+
+
+def _left_s(item: JobTally, speed: float) -> float:
+    """What a worker still has to do for a job that runs: by everybody's pace at first, and by its own from its middle on."""
+    done = item.done_weight / item.weight if item.weight > 0 else 1.0
+    own_s = item.pace_s / done if done > 0 else 0.0
+    trust = min(1.0, 2 * done)
+    return (1 - done) * (trust * own_s + (1 - trust) * item.weight / speed)
+
+
+def _sizes_s(queued: Sequence[JobTally], speed: float) -> list[float]:
+    """What a worker has to do for each job that waits. They are all alike, but for the last, which may be longer."""
+    count, left = sum(item.count for item in queued), sum(item.weight - item.done_weight for item in queued)
+    if count == 0:
+        return []
+    heaviest = min(left, max(item.heaviest for item in queued))
+    others = [(left - heaviest) / (count - 1) / speed] * (count - 1) if count > 1 else []
+    return [*others, heaviest / speed]
+
+
+def _played_through(running: Sequence[float], queued: Sequence[float], workers: float) -> float:
+    """Seconds until all jobs are done. Whoever ends one takes the next that waits; `workers` is what they are worth together."""
+    hands = max(1, round(workers), len(running))
+    waiting = list(reversed(queued))
+    # Far from the end it matters little who does what.
+    spare = max(0, len(waiting) - _ROUNDS * hands)
+    waiting, elsewhere_s = waiting[: len(waiting) - spare], sum(waiting[len(waiting) - spare :])
+    busy, passed_s = list(running), elsewhere_s / workers
+    while busy or waiting:
+        while waiting and len(busy) < hands:
+            busy.append(waiting.pop())
+        first, pace = min(busy), min(_ALONE, workers / len(busy))
+        passed_s += first / pace
+        busy = [left - first for left in busy if left > first]
+    return passed_s

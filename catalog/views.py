@@ -30,18 +30,16 @@ class AssetView:
     playbacks: tuple[Playback, ...]
 
 
-def compose(
-    asset: Asset, rows: Sequence[RenditionRow], playbacks: tuple[Playback, ...], tallies: Sequence[JobTally], now: datetime
-) -> AssetView:
+def compose(asset: Asset, rows: Sequence[RenditionRow], playbacks: tuple[Playback, ...], tallies: Sequence[JobTally]) -> AssetView:
     """The view of one asset from what was read. Pure."""
     renditions = tuple(RenditionView(row, rendition_progress(row.name, row.kind, asset.status, tallies)) for row in rows)
-    return AssetView(asset, asset_progress(asset.status, tallies, now), renditions, playbacks)
+    return AssetView(asset, asset_progress(asset.status, tallies), renditions, playbacks)
 
 
 def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[AssetView, ...]:
-    """The views of `assets`, in their order."""
+    """The views of `assets` at this moment, in their order."""
     asset_ids = [asset.id for asset in assets]
     rows = store.load_renditions(conn, asset_ids)
     playbacks = store.playbacks_of(conn, asset_ids)
-    tallies = store.tallies(conn, asset_ids)
-    return tuple(compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], now) for asset in assets)
+    tallies = store.tallies(conn, asset_ids, now)
+    return tuple(compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id]) for asset in assets)

@@ -89,6 +89,7 @@ jobs = Table(
     Column("error_detail", Text),
     Column("created_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),  # rises within a transaction too
     Column("finished_at", Timestamp),
+    Column("started_at", Timestamp),
     Column("rung_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),  # when the last doorbell was written
     UniqueConstraint("kind", "subject"),
 )

@@ -64,6 +64,7 @@ class Job:
     error_detail: str | None
     created_at: datetime
     finished_at: datetime | None
+    started_at: datetime | None = None  # when the present attempt began, or the last one
 
 
 # -- events: what may happen to a job. `epoch` is the claim that the speaker believes to hold.
@@ -181,7 +182,7 @@ def _after(job: Job, event: Event, now: datetime) -> Job:
                 raise Refused(f"Job {job.id} is not due before {job.not_before.isoformat()}.")
             return replace(
                 job, state=State.RUNNING, owner=owner, lease_until=now + timedelta(seconds=lease_s), epoch=job.epoch + 1,
-                attempt=job.attempt + 1, stats={}, error_code=None, error_detail=None,
+                attempt=job.attempt + 1, stats={}, error_code=None, error_detail=None, started_at=now,
             )  # fmt: skip
         case Heartbeat(_, lease_s, progress, stats):
             reached = max(job.progress, min(1.0, progress))

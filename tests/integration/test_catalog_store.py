@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from catalog import store, views
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, NewPresentation, PreconditionFailed, WrongStatus
@@ -346,12 +347,22 @@ def test_the_database_sums_jobs_up_as_the_pure_function_does(conn: Connection) -
         assert claimed is not None
         assert job_store.heartbeat(conn, claimed, progress, stats)
 
-    def key(item: Any) -> Any:
-        return (item.kind, item.state)
+    now = conn.execute(select(func.clock_timestamp())).scalar_one()
+    for chunk, (began, ended) in enumerate([(500, 400), (290, 30), (50, 0.25)]):  # seconds ago
+        job = job_store.enqueue(conn, NewJob("transcode.encode", f"g0/c{chunk}", asset.id, {"renditions": ["480p"]}, weight=2.0 + chunk))
+        times = {"started_at": now - timedelta(seconds=began), "finished_at": now - timedelta(seconds=ended)}
+        conn.execute(update(job_store.jobs).where(job_store.jobs.c.id == job.id).values(state="succeeded", progress=1.0, **times))
 
-    summed = store.tallies(conn, [asset.id, other.id])
+    def key(item: Any) -> Any:
+        return (item.kind, item.renditions, item.state, item.fps)
+
+    summed = store.tallies(conn, [asset.id, other.id], now)
     assert summed[other.id] == ()
-    assert sorted(summed[asset.id], key=key) == sorted(tally(job_store.jobs_of_asset(conn, asset.id)), key=key)
+    pure = sorted(tally(job_store.jobs_of_asset(conn, asset.id), now), key=key)
+    for ours, theirs in zip(sorted(summed[asset.id], key=key), pure, strict=True):
+        assert key(ours) == key(theirs)
+        assert astuple(ours)[3:] == pytest.approx(astuple(theirs)[3:], abs=1e-4)
+    assert sum(item.lately_s for item in pure if item.renditions == ("480p",)) == pytest.approx(30.0 + 49.75)
 
 
 def test_a_view_has_everything(world: World) -> None:

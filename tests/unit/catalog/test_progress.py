@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.asset import AssetStatus
-from catalog.progress import JobTally, RenditionProgress, asset_progress, rendition_progress, tally
+from catalog.progress import PROGRESS_AGE_S, JobTally, RenditionProgress, asset_progress, rendition_progress, tally
 from kit.jobs import Job, State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -36,34 +36,85 @@ DONE = [job("ingest.probe", State.SUCCEEDED, 1.0), job("transcode.plan", State.S
 
 
 def test_nothing_is_done_before_the_source_is_here() -> None:
-    assert asset_progress(AssetStatus.UPLOADING, tally([job("ingest.import_url", State.RUNNING, 0.9)]), NOW).progress == 0.0
+    assert asset_progress(AssetStatus.UPLOADING, tally([job("ingest.import_url", State.RUNNING, 0.9)], NOW)).progress == 0.0
 
 
 def test_a_ready_asset_is_at_one_whatever_its_jobs_say() -> None:
-    assert asset_progress(AssetStatus.READY, (), NOW).progress == 1.0
+    assert asset_progress(AssetStatus.READY, ()).progress == 1.0
 
 
 def test_only_a_ready_asset_is_at_one() -> None:
     jobs = [*DONE, encode(0, "360p", state=State.SUCCEEDED, progress=1.0)]
-    assert asset_progress(PROCESSING, tally(jobs), NOW).progress == 0.99
+    assert asset_progress(PROCESSING, tally(jobs, NOW)).progress == 0.99
 
 
 def test_encoding_counts_by_weight() -> None:
     jobs = [*DONE, encode(0, "240p", state=State.SUCCEEDED, weight=1.0), encode(0, "360p", progress=0.5, state=State.RUNNING, weight=3.0)]
-    assert asset_progress(PROCESSING, tally(jobs), NOW).progress == pytest.approx(0.03 + 0.96 * 2.5 / 4)
+    assert asset_progress(PROCESSING, tally(jobs, NOW)).progress == pytest.approx(0.03 + 0.96 * 2.5 / 4)
 
 
-def test_the_forecast_is_the_speed_so_far() -> None:
-    jobs = [*DONE, encode(0, "360p", progress=0.25, state=State.RUNNING)]
-    assert asset_progress(PROCESSING, tally(jobs), NOW).eta_s == pytest.approx(60.0)
+def running(chunk: int, seconds: float, progress: float, **fields: object) -> Job:
+    """Begun so long ago that its progress, which is a second old, took `seconds`."""
+    began = NOW - timedelta(seconds=seconds + PROGRESS_AGE_S)
+    return encode(chunk, "360p", id=f"job_{chunk}", state=State.RUNNING, progress=progress, started_at=began, **fields)
+
+
+def ended(chunk: int, began: float, ended: float, **fields: object) -> Job:
+    """`began` and `ended`: seconds ago."""
+    times = {"started_at": NOW - timedelta(seconds=began), "finished_at": NOW - timedelta(seconds=ended)}
+    return encode(chunk, "360p", state=State.SUCCEEDED, progress=1.0, **times, **fields)
+
+
+def eta_s(*jobs: Job) -> float | None:
+    return asset_progress(PROCESSING, tally([*DONE, *jobs], NOW)).eta_s
+
+
+def test_the_forecast_is_what_is_left_by_the_pace_of_those_at_work() -> None:
+    assert eta_s(running(0, 20.0, 0.25)) == pytest.approx(60.0)
+    assert eta_s(*(running(chunk, 20.0, 0.25) for chunk in range(2)), encode(2, "360p"), encode(3, "360p")) == pytest.approx(60 + 80)
+
+
+def test_the_forecast_counts_the_workers_of_the_last_minute() -> None:
+    """Two workers did 10 chunks of 20 s in 100 s; then one was taken away. Ten chunks are left."""
+    before = [ended(chunk, 160.0 - 20 * (chunk // 2), 140.0 - 20 * (chunk // 2)) for chunk in range(10)]
+    since = [ended(10 + chunk, 60.0 - 20 * chunk, 40.0 - 20 * chunk) for chunk in range(3)]
+    assert eta_s(*before, *since, *(encode(20 + chunk, "360p") for chunk in range(10))) == pytest.approx(200.0)
+
+
+def test_the_forecast_forgets_how_fast_it_once_was() -> None:
+    once = [ended(chunk, 1000.0 - chunk, 999.0 - chunk) for chunk in range(100)]
+    lately = [ended(100 + chunk, 100.0 - 20 * chunk, 80.0 - 20 * chunk) for chunk in range(5)]
+    assert eta_s(*once, *lately, *(encode(200 + chunk, "360p") for chunk in range(5))) == pytest.approx(100.0)
+
+
+def test_no_more_workers_help_than_there_are_jobs() -> None:
+    """Eight workers had 20 s for each chunk; one chunk is left, and its worker is alone with the machine."""
+    before = [ended(chunk, 20.0, 0.0) for chunk in range(8)]
+    assert eta_s(*before, encode(8, "360p")) == pytest.approx(20.0 / 1.7, abs=0.1)
+
+
+def test_no_forecast_while_nobody_works_for_it() -> None:
+    assert eta_s(ended(0, 200.0, 100.0), encode(1, "360p")) is None
+    assert eta_s(encode(0, "360p", progress=0.5)) is None
+
+
+def test_what_viewers_ask_for_counts_nothing() -> None:
+    asked = job("transcode.segment", State.SUCCEEDED, 1.0, weight=0.0, started_at=BEGUN, finished_at=NOW)
+    assert eta_s(running(0, 20.0, 0.25), *[asked] * 20) == pytest.approx(60.0)
+
+
+def test_what_was_begun_of_another_file_counts_nothing() -> None:
+    jobs = [encode(0, "360p", state=State.CANCELLED, progress=0.5), encode(0, "360p", state=State.SUCCEEDED, progress=1.0)]
+    assert asset_progress(PROCESSING, tally([*DONE, *jobs], NOW)).progress == 0.99
+    assert rendition_progress("360p", "video", PROCESSING, tally(jobs, NOW)).status == "ready"
 
 
 def test_no_forecast_without_anything_to_go_by() -> None:
-    assert asset_progress(PROCESSING, tally([*DONE, encode(0, "360p", progress=0.01, state=State.RUNNING)]), NOW).eta_s is None
+    assert asset_progress(PROCESSING, tally([*DONE, encode(0, "360p", progress=0.01, state=State.RUNNING)], NOW)).eta_s is None
 
 
 def test_no_forecast_for_what_was_given_up() -> None:
-    assert asset_progress(AssetStatus.ERRORED, tally([*DONE, encode(0, "360p", progress=0.5)]), NOW).eta_s is None
+    assert asset_progress(AssetStatus.ERRORED, tally([*DONE, encode(0, "360p", progress=0.5)], NOW)).eta_s is None
 
 
 @pytest.mark.parametrize(
@@ -86,18 +137,18 @@ def test_no_forecast_for_what_was_given_up() -> None:
     ],
 )  # fmt: skip
 def test_a_rendition(jobs: list[Job], wanted: RenditionProgress) -> None:
-    assert rendition_progress("360p", "video", PROCESSING, tally(jobs)) == wanted
+    assert rendition_progress("360p", "video", PROCESSING, tally(jobs, NOW)) == wanted
 
 
 def test_audio_has_a_job_of_its_own() -> None:
     jobs = [encode(0, "360p", state=State.SUCCEEDED), job("transcode.audio", State.RUNNING, 0.5)]
-    assert rendition_progress("audio", "audio", PROCESSING, tally(jobs)).progress == 0.5
+    assert rendition_progress("audio", "audio", PROCESSING, tally(jobs, NOW)).progress == 0.5
 
 
 def test_what_was_not_finished_of_a_failed_asset_has_failed() -> None:
-    cancelled = tally([encode(0, "360p", state=State.CANCELLED)])
+    cancelled = tally([encode(0, "360p", state=State.CANCELLED)], NOW)
     assert rendition_progress("360p", "video", AssetStatus.ERRORED, cancelled).status == "failed"
-    finished = tally([encode(0, "240p", state=State.SUCCEEDED)])
+    finished = tally([encode(0, "240p", state=State.SUCCEEDED)], NOW)
     assert rendition_progress("240p", "video", AssetStatus.ERRORED, finished).status == "ready"
 
 
@@ -115,11 +166,14 @@ def stages(seeds: list[float]) -> list[list[Job]]:
 
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_progress_never_falls(seeds: list[float]) -> None:
-    shown = [asset_progress(PROCESSING, tally(moment), NOW).progress for moment in stages(seeds)]
+    shown = [asset_progress(PROCESSING, tally(moment, NOW)).progress for moment in stages(seeds)]
     assert shown == sorted(shown)
     assert all(0 <= value < 1 for value in shown)
 
 
-def test_jobs_that_are_alike_are_summed_up() -> None:
-    jobs = [encode(c, "360p", state=State.RUNNING, progress=0.5, weight=2.0, stats={"fps": 10}) for c in range(1000)]
-    assert tally(jobs) == (JobTally("transcode.encode", ("360p",), State.RUNNING, 2000.0, 1000.0, 10_000.0, BEGUN),)
+def test_jobs_that_are_alike_are_summed_up_and_those_that_run_stand_by_themselves() -> None:
+    queued = [encode(c, "360p", weight=2.0) for c in range(1000)]
+    at_work = [running(c, 9.0, 0.5, weight=2.0, stats={"fps": 10}) for c in range(2)]
+    waiting, *others = tally([*queued, *at_work], NOW)
+    assert waiting == JobTally("transcode.encode", ("360p",), State.QUEUED, 1000, 2000.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert others == [JobTally("transcode.encode", ("360p",), State.RUNNING, 1, 2.0, 1.0, 2.0, 10.0, 1.0, 9.0, 10.0, 10.0)] * 2
