@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import func, select
 
+from kit.settings import to_environment
 from kit.step import run_step
 from kit.storage import MissingObject
 from kit.world import World
@@ -23,6 +25,7 @@ from recommend.interactions import Interactions, Signal
 from recommend.ranked import signals
 from recommend.tables import forgotten_viewers, view_events
 from tests.api_client import Api, open_api
+from tests.local_stack import command
 from tests.viewing import DURATION_S, a_title, event, watched
 from worker.flow import VideoFlow
 
@@ -272,3 +275,15 @@ def test_a_file_that_is_no_history_says_what_is_missing(world: World, tmp_path: 
     path.write_bytes(b"\x00\xff\x00")
     with pytest.raises(importing.BadHistory):
         importing.import_history(world, path)
+
+
+def test_history_comes_in_by_one_command(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(CSV)
+    done = command("import-history", str(path), "--json", environment=to_environment(world.settings))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 3
+    path.write_text("a,b\n1,2\n")
+    refused = command("import-history", str(path), environment=to_environment(world.settings))
+    assert (refused.returncode, refused.stderr.count("\n")) == (5, 1)
+    assert "A history needs a column" in refused.stderr
