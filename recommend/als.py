@@ -7,8 +7,8 @@ regularization l, each row solves
 
 which for v = 1 is Rendle's loss divided by a, up to the scale of the factors. The solver is the compiled conjugate-gradient kernel of the
 `implicit` package, which knows one regularization for a call: rows are sorted by what is known of them and solved in runs whose
-regularizations differ by at most a tenth (docs/decisions, "frequency-scaled"). Values below 0 (given up, disliked) are stored below -1,
-because the kernel takes -1 for "unseen" and anything above it for wanted.
+regularizations differ by at most a tenth (docs/decisions/0012-frequency-scaled.md). Values below 0 (given up, disliked) are stored below
+-1, because the kernel takes -1 for "unseen" and anything above it for wanted.
 
 Same matrix, settings and seed give the same bits with any number of threads. It measures nothing and chooses nothing.
 """

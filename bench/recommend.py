@@ -1,0 +1,193 @@
+"""What training costs and what its lists are worth: `python -m bench.recommend`, a part of `make bench-recommend`.
+
+    fit       1,000,000 events, 64 factors, 12 iterations, one thread: CPU seconds (target 5)
+    dense     a set of MovieLens-1M's shape, leave-one-out, settings chosen by the code: CPU seconds of choosing and fitting (target 15)
+    score     top 20 of one viewer including fold-in, at 40,000 titles of 128 factors (target p99 2 ms) and 200,000 (15 ms), CPU time
+    large     10,000,000 events of 200,000 viewers: dataset, choice, fit, similar titles and bundle; seconds and peak memory (target 4 GiB)
+    lists     with --ratings FILE: a global-time split of a real set at three moments, the served blend beside every baseline
+    words     with --ratings and --titles FILE (movieId,title,genres): a tenth of the titles is hidden; their order from words alone
+
+Made-up histories: viewers of a few tastes, titles with a Zipf law. They say what things cost, and nothing about how good a list is.
+Writes bench/results/recommend.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recommend import als, content, dataset, fold_in, loaders, metrics, protocols, ranking
+from recommend.choice import Ask, choose
+from recommend.fold_in import AlsSettings
+from recommend.interactions import Interactions, from_codes
+from recommend.protocols import Wanted
+from recommend.threads import single_blas
+from recommend.training import Order, train
+from recommend.validation import exclude, wanted_of
+from recommend.weights import WeightSettings
+
+RESULTS = Path(__file__).parent / "results" / "recommend.json"
+DAY_S = 86_400.0
+GIB = 1 << 30
+
+
+def made_up(viewers: int, items: int, events: int, *, tastes: int = 40, seed: int = 1) -> Interactions:
+    """A history over a year. Half of what a viewer watches is of their taste, the rest is what everybody watches."""
+    rng = np.random.default_rng(seed)
+    activity = rng.lognormal(0.0, 1.0, viewers)
+    who = rng.choice(viewers, events, p=activity / activity.sum()).astype(np.int32)
+    own = rng.random(events) < 0.5
+    rank = np.minimum((items * rng.random(events) ** 3).astype(np.int64), items - 1)
+    of_taste = np.minimum(rank // tastes * tastes + who % tastes, items - 1)
+    what = np.where(own, of_taste, rank).astype(np.int32)
+    at_s = 1.7e9 + rng.random(events) * 365 * DAY_S
+    part = rng.beta(3, 1, events).astype(np.float32)
+    return from_codes(who, what, at_s, [f"v{n:08d}" for n in range(viewers)], [f"t{n:07d}" for n in range(items)], watched_fraction=part)
+
+
+def fit_cost() -> dict[str, Any]:
+    data = dataset.build(made_up(50_000, 10_000, 1_000_000), WeightSettings())
+    before = time.process_time()
+    als.fit(data.values, AlsSettings(64, epochs=12), seed=1, threads=1)
+    return {"events": 1_000_000, "pairs": int(data.values.nnz), "cpu_s": round(time.process_time() - before, 2), "target_s": 5}
+
+
+def dense_cost() -> dict[str, Any]:
+    """Pairs as in MovieLens-1M: 6,040 by 3,706, about a million, one held out of each viewer."""
+    history = made_up(6_040, 3_706, 1_750_000, tastes=15)
+    before = time.process_time()
+    choice = choose(history, Ask("last", factors=192, epochs=10, short=False, threads=1))
+    chosen = time.process_time()
+    data = dataset.build(history, choice.weights)
+    als.fit(data.values, choice.als, seed=1, threads=1)
+    done = time.process_time()
+    return {
+        "pairs": int(data.values.nnz), "choice_cpu_s": round(chosen - before, 2), "fit_cpu_s": round(done - chosen, 2),
+        "cpu_s": round(done - before, 2), "target_s": 15,
+    }  # fmt: skip
+
+
+def score_cost(titles: int, answers: int) -> dict[str, Any]:
+    """`fold_in`, `score`, leaving out what was seen, and the best 20."""
+    from bench.recommend_bundle import random_bundle
+
+    rng = np.random.default_rng(2)
+    bundle = random_bundle(titles, 128)
+    took = []
+    with single_blas():
+        for _ in range(answers + 20):
+            watched = [(int(item), 1.0) for item in rng.choice(titles, 40, replace=False)]
+            before = time.thread_time()
+            scores = ranking.score(bundle, fold_in.fold_in(bundle, watched), watched)
+            scores[[item for item, _ in watched]] = -np.inf
+            best = np.argpartition(scores, titles - 20)[titles - 20 :]
+            best[np.argsort(-scores[best])]
+            took.append((time.thread_time() - before) * 1e3)
+    p50, p99 = np.percentile(took[20:], [50, 99])
+    return {"titles": titles, "factors": 128, "p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3), "answers": answers}
+
+
+def large_cost(events: int) -> dict[str, Any]:
+    """In a process of its own, so that the peak is its own."""
+    argv = [sys.executable, "-m", "bench.recommend", "--child", str(events)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent).stdout
+    return dict(json.loads(said))
+
+
+def large_child(events: int) -> dict[str, Any]:
+    history = made_up(max(50, events // 50), max(20, min(20_000, events // 500)), events)
+    before, began = time.process_time(), time.monotonic()
+    trained = train(history, Order("mdl_bench", datetime.now(UTC), factors=64, threads=2))
+    return {
+        "events": events, "users": trained.outcome["data"]["users"], "items": trained.outcome["data"]["items"],
+        "pairs": trained.outcome["data"]["pairs"], "cpu_s": round(time.process_time() - before, 1), "wall_s": round(time.monotonic() -
+        began, 1), "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB, 2), "target_gib": 4,
+    }  # fmt: skip
+
+
+def lists_worth(ratings: Path) -> list[dict[str, Any]]:
+    history = loaders.ratings(ratings)
+    wanted = Wanted(metrics.parse("ndcg@10,recall@20,hr@10"), factors=128, threads=1)
+    rows = []
+    for share in (0.7, 0.8, 0.9):
+        found = protocols.run(protocols.global_time(history, share=share), wanted)
+        rows.append({"trained_on_share": share} | {name: found[name] for name in ("users", "metrics", "intervals", "baselines",
+        "differences",
+                    "breakdown", "baseline_breakdown", "settings", "fit_cpu_s")})  # fmt: skip
+    return rows
+
+
+def words_worth(ratings: Path, titles: Path) -> dict[str, Any]:
+    """NDCG@20 over the hidden titles only, for viewers who watched any of them: words, by chance, and by popularity known in hindsight."""
+    history = loaders.ratings(ratings)
+    rows = csv.reader(io.StringIO(loaders.read_bytes(titles).decode()))
+    next(rows)
+    texts = {row[0]: content.text_of(row[1], "", row[2].split("|")) for row in rows}
+    hidden = np.random.default_rng(1).random(len(history.item_ids)) < 0.1
+    known = dataset.build(history.take(~hidden[history.items]), WeightSettings())
+    found = als.fit(known.values, AlsSettings(64, 0.007, 0.3, 10), seed=1, threads=1)
+    words = [texts.get(item, "") for item in history.item_ids]
+    watched = known.popularity > 0
+    learnt = content.fit([word for word, one in zip(words, watched, strict=True) if one], found.items[watched], known.popularity[watched])
+    places = np.flatnonzero(hidden)
+    predicted = content.predict(learnt, [words[place] for place in places])
+    wanted = wanted_of(history.take(hidden[history.items]), known.values)[:, places].tocsr()
+    asked = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(known.values.indptr) > 0))
+    held = wanted[asked]
+    held.sort_indices()
+    tables = {
+        "words": found.viewers[asked] @ predicted.T, "random": np.random.default_rng(2).random((len(asked),
+        len(places))).astype(np.float32), "popularity_in_hindsight": np.repeat(np.asarray(held.sum(axis=0), np.float32)[None],
+        len(asked), axis=0),
+    }  # fmt: skip
+    count = np.diff(held.indptr).astype(np.int64)
+    values = {}
+    for name, scores in tables.items():
+        lists = metrics.top(exclude(scores, known.values[asked][:, places]), held, 20)
+        values[name] = round(float(metrics.ranked(metrics.Metric("ndcg", 20), metrics.hits_of(lists, held), count).mean()), 4)
+    return {"hidden_titles": len(places), "viewers": len(asked), "ndcg@20": values}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000_000, help="of the large history; 0 leaves it out")
+    parser.add_argument("--ratings", type=Path, help="user item rating timestamp")
+    parser.add_argument("--titles", type=Path, help="movieId,title,genres")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(large_child(options.child)))
+        return 0
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+
+    def keep(name: str, value: Any) -> None:
+        found[name] = value
+        print(f"{name:<8} {json.dumps(value)[:400]}", flush=True)
+
+    keep("fit", fit_cost())
+    keep("dense", dense_cost())
+    keep("score", [score_cost(40_000, 400), score_cost(200_000, 100)])
+    if options.events:
+        keep("large", large_cost(options.events))
+    if options.ratings:
+        keep("lists", lists_worth(options.ratings))
+    if options.ratings and options.titles:
+        keep("words", words_worth(options.ratings, options.titles))
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
