@@ -5,6 +5,7 @@ The tests play the worker themselves (`tests.published.make_next`).
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import socket
@@ -24,6 +25,8 @@ from catalog.tables import segments
 from kit.jobs import State
 from kit.world import World
 from media import keys
+from origin.store import Place, SegmentFacts
+from origin.waiting import Waiting
 from tests.edge_rig import CountingOrigin
 from tests.eventually import eventually
 from tests.published import Published, make_next, planned, record, wanted
@@ -159,6 +162,23 @@ def test_one_who_leaves_takes_nothing_from_the_others(world: World, viewers: Vie
     assert len(wanted(world, title)) == 1
 
 
+def test_one_who_has_waited_long_enough_takes_nothing_from_the_others(world: World, title: Published) -> None:
+    place, waiting = Place(title.asset, title.title.plan.digest, "480p", 0), Waiting(world)
+
+    async def both() -> SegmentFacts | None:
+        patient = asyncio.create_task(waiting.until(place, PATIENT_S))
+        await asyncio.sleep(0)
+        assert await waiting.until(place, 0.2) is None
+        assert await asyncio.to_thread(eventually, lambda: make_next(world, title) is not None, 20)
+        found = await patient
+        waiting.close()
+        return found
+
+    facts = asyncio.run(both())
+    assert facts is not None
+    assert facts.sha256 == title.title.tables["480p"][0].sha256
+
+
 @pytest.mark.parametrize("how", [{"method": "HEAD"}, {"headers": {"Headwater-Client-Method": "HEAD"}}])
 def test_asking_whether_it_is_there_starts_nothing(world: World, viewers: Viewers, title: Published, how: dict[str, Any]) -> None:
     answer = viewers.get(title.segment(0), **how)
@@ -229,8 +249,9 @@ def test_the_poster_appears_before_the_title_is_whole(world: World, viewers: Vie
 
 
 def test_a_lost_notification_is_made_up_for(world: World, viewers: Viewers, title: Published) -> None:
-    early = viewers.begin(title.segment(0))
-    asked_for(world, title, ("480p", 0))
+    with lookups_of_segments(world) as lookups:
+        early = viewers.begin(title.segment(0))
+        assert eventually(lambda: len(lookups) >= 3, 20)  # when it was asked for, with its job, and when somebody began to listen
     data, row = title.title.bodies["480p"][0], title.title.tables["480p"][0]
     world.storage.put(keys.media_segment(title.asset, title.title.plan.digest, "480p", 0), data)
     with world.db.begin() as conn:  # as `save_segments` does, but in silence
