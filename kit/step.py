@@ -19,12 +19,14 @@ import dataclasses
 import errno
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from kit import db, ids, job_store, log, metrics
 from kit.errors import HeadwaterError, StepFailed, Unavailable
@@ -53,12 +55,24 @@ class Beat:
         self._lock = threading.Lock()
         self._fraction = 0.0
         self._stats: dict[str, Any] = {}
+        self._looks: list[Callable[[], None]] = []
 
     def progress(self, fraction: float, **stats: Any) -> None:
         """How much is done (0 to 1), and figures worth showing (`fps`, `media_s` …); JSON values only."""
         with self._lock:
             self._fraction = max(self._fraction, min(1.0, fraction))
             self._stats.update(stats)
+
+    @contextmanager
+    def looking(self, look: Callable[[], None]) -> Iterator[None]:
+        """Meanwhile `look` is called before whatever is told of the step, and once in the end: for progress that nobody reports. It
+        should be quick, and must not raise."""
+        self._looks.append(look)
+        try:
+            yield
+            look()
+        finally:
+            self._looks.remove(look)
 
     def commit(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` in a transaction of its own, now, for what others should see before the step ends. It counts exactly if
@@ -75,6 +89,8 @@ class Beat:
             self._stats["runs"] = self._stats.get("runs", 0) + 1
 
     def so_far(self) -> tuple[float, dict[str, Any]]:
+        for look in tuple(self._looks):
+            look()
         with self._lock:
             return self._fraction, dict(self._stats)
 
@@ -183,10 +199,8 @@ class _Heart:
         try:
             with self._world.db.connect() as conn:
                 held = job_store.is_held(conn, self._job)
-        except Exception as error:  # noqa: BLE001 - the next heartbeat decides
-            if not db.is_away(error):
-                _log.bug("a look at the job broke", error, job=self._job.id)
-            return
+        except SQLAlchemyError:
+            return  # the next heartbeat decides, and says what is wrong
         if not held:
             self._lose()
 
