@@ -40,7 +40,7 @@ from transcode.ffmpeg import (
 from transcode.ladder import Profile
 from transcode.plan import PlanOptions, audio_needs, frames_of, make_plan, picture_needs, video_needs
 from transcode.poster import best, candidates
-from transcode.progress import ProgressReader, Report
+from transcode.progress import ProgressReader, Report, pieces, written
 from transcode.title import AUDIO_TYPE, VIDEO_TYPE, Title, open_title
 from transcode.verify import MissingFrames, check_audio_init, check_same_init, check_video, check_video_init
 
@@ -143,15 +143,9 @@ def _encode(title: Title, wanted: Wanted, job: Job, beat: Beat) -> Measured:
 def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat) -> dict[str, list[Segment]]:
     """Encode until the output is what was planned. Raises Rejected when the source lacks frames."""
     first, end = frames_of(title.plan, wanted)
-    whole_s = float((end - first) / title.plan.grid.frame_rate)
-
-    def tell(report: Report) -> None:
-        fps = report.speed * float(title.plan.grid.frame_rate)
-        beat.progress(ENCODED * report.media_s / whole_s, fps=round(fps, 1), speed=report.speed, media_s=round(report.media_s, 3))
-
     for rewind in REWINDS:
-        with title.work(job, video_needs(title.plan, title.video, wanted, rewind)) as work:
-            _run(title.world, encode_command(work, wanted, rewind=rewind), tell)
+        with title.work(job, video_needs(title.plan, title.video, wanted, rewind)) as work, beat.looking(_look(title, work, wanted, beat)):
+            _run(title.world, encode_command(work, wanted, rewind=rewind))
             try:
                 return {name: [_verified(title, work, name, index) for index in indexes] for name, indexes in wanted.items()}
             except MissingFrames as error:
@@ -159,6 +153,27 @@ def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat) -> dict[
     raise Rejected(
         f"The pictures between {_clock(title.plan, first)} and {_clock(title.plan, end)} cannot all be decoded.", code="decode_failed"
     )
+
+
+def _look(title: Title, work: Work, wanted: Wanted, beat: Beat) -> Callable[[], None]:
+    """Tells how far a run is that writes these segments."""
+    plan, began_s = title.plan, title.world.clock.monotonic_s()
+    paths = {name: {index: segment_path(work.out_dir, name, index) for index in indexes} for name, indexes in wanted.items()}
+    expected = pieces(plan.grid, [plan.rendition(name) for name in wanted], paths)
+    first, end = frames_of(plan, wanted)
+    whole_s = float((end - first) / plan.grid.frame_rate)
+    seen = 0.0
+
+    def look() -> None:
+        nonlocal seen
+        done = written(expected, plan.grid.gop_frames)
+        if done > seen:
+            seen = done
+            speed = done * whole_s / max(0.001, title.world.clock.monotonic_s() - began_s)
+            fps = round(speed * float(plan.grid.frame_rate), 1)
+            beat.progress(ENCODED * done, fps=fps, speed=round(speed, 3), media_s=round(done * whole_s, 3))
+
+    return look
 
 
 def _verified(title: Title, work: Work, name: str, index: int) -> Segment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from tests.clips import Clips
 from tests.readback import decode_luma, ffprobe
-from transcode.steps import STEPS
+from transcode.steps import ENCODED, STEPS
 
 BY_KIND = {step.kind: step for step in STEPS}
 
@@ -68,7 +69,12 @@ class SlowRunner(CountingRunner):
 
 
 def do(
-    world: World, asset: Asset, kind: str, args: Mapping[str, Any] | None = None, runner: CountingRunner | None = None
+    world: World,
+    asset: Asset,
+    kind: str,
+    args: Mapping[str, Any] | None = None,
+    runner: CountingRunner | None = None,
+    beat: Beat | None = None,
 ) -> tuple[Any, list[Command]]:
     """Runs one step and saves its result; what it returned, and the programs it ran."""
     runner = runner or CountingRunner(world.runner)
@@ -80,7 +86,7 @@ def do(
         with world.db.begin() as conn:
             return work(conn)
 
-    result = step.run(world, job, Beat(commit))
+    result = step.run(world, job, beat or Beat(commit))
     with world.db.begin() as conn:
         step.save(conn, world, job, result)
     return result, runner.commands
@@ -113,6 +119,34 @@ def test_a_title_is_made_step_by_step(world: World, clips: Clips) -> None:
         for segment in segments:
             data = world.storage.get(keys.media_segment(asset.id, plan.digest, name, segment.index))
             assert (len(data), hashlib.sha256(data).hexdigest()) == (segment.size_bytes, segment.sha256)
+
+
+def test_a_chunk_tells_how_far_it_is_by_what_it_has_written(world: World, clips: Clips) -> None:
+    asset = described(world, clips("sync"))
+    plan = planned(world, asset)
+    chunk = max(plan.chunks, key=lambda chunk: chunk.end_segment - chunk.first_segment)
+    frames = plan.grid.segment_bounds(chunk.end_segment - 1)[1] - plan.grid.segment_bounds(chunk.first_segment)[0]
+    told: list[float] = []
+
+    class Watched(Beat):
+        def progress(self, fraction: float, **stats: Any) -> None:
+            told.append(fraction)
+            super().progress(fraction, **stats)
+
+    beat, over = Watched(), threading.Event()
+
+    def heart() -> None:
+        while not over.wait(0.005):
+            beat.so_far()
+
+    looking = threading.Thread(target=heart)
+    looking.start()
+    do(world, asset, "transcode.encode", chunk_args(plan, chunk.index), beat=beat)
+    over.set()
+    looking.join()
+    assert told == sorted(told)
+    assert told[-1] == ENCODED
+    assert beat.so_far()[1]["media_s"] == pytest.approx(float(frames / plan.grid.frame_rate), abs=0.001)
 
 
 def test_the_poster_is_a_picture_with_something_to_see(world: World, clips: Clips, tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
-"""What FFmpeg says: progress lines, and complaints at the end."""
+"""What FFmpeg says and writes: progress, and complaints at the end."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from kit.errors import Rejected, StepFailed
 from kit.process import Completed
 from transcode.failures import explain, technical
-from transcode.progress import ProgressReader, Report
+from transcode.progress import Piece, ProgressReader, Report, fragments, written
 
 BLOCK = """frame=48
 fps=24.50
@@ -42,6 +43,39 @@ def test_each_block_stands_for_itself() -> None:
 def test_nothing_known_yet() -> None:
     (report,) = reports("frame=0\nfps=0.00\nout_time_us=N/A\nspeed=N/A\nprogress=continue")
     assert report == Report(0, 0.0, 0.0, 0.0, ended=False)
+
+
+def box(name: bytes, size: int) -> bytes:
+    return size.to_bytes(4, "big") + name + bytes(size - 8)
+
+
+def a_segment(fragments: int) -> bytes:
+    return box(b"ftyp", 24) + box(b"moov", 600) + (box(b"moof", 100) + box(b"mdat", 5000)) * fragments
+
+
+def test_what_is_written_is_counted_by_its_fragments(tmp_path: Path) -> None:
+    path = tmp_path / "segment.mp4"
+    assert fragments(path) == 0
+    for size, found in ((0, 0), (20, 0), (624, 0), (630, 0), (700, 1), (5724, 1), (5732, 2), (100_000, 3)):
+        path.write_bytes(a_segment(3)[:size])
+        assert fragments(path) == found, size
+    path.write_bytes(b"\0" * 100)
+    assert fragments(path) == 0
+
+
+def test_how_far_a_run_is(tmp_path: Path) -> None:
+    """Two rungs of two segments, six seconds and two and a half of them, in groups of two seconds."""
+    expected = [Piece(tmp_path / f"{pixels}-{frames}", frames, pixels) for pixels in (100, 300) for frames in (144, 60)]
+    assert written(expected, 48) == 0.0
+    expected[2].path.write_bytes(a_segment(1))
+    assert written(expected, 48) == pytest.approx(300 * 72 / (400 * 204))
+    seen = [0.0]
+    for piece in expected:
+        for count in range(1, -(-piece.frames // 48) + 1):
+            piece.path.write_bytes(a_segment(count))
+            seen.append(written(expected, 48))
+    assert seen[1:] == sorted(seen[1:])
+    assert seen[-1] == 1.0
 
 
 def test_lines_of_another_kind_do_no_harm() -> None:
