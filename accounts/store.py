@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Column, Connection, Index, RowMapping, Table, Text, func, insert, select, text, update
@@ -71,6 +72,14 @@ def revoke_key(conn: Connection, key_id: str) -> ApiKey:
     query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=func.now())
     conn.execute(query)
     return get_key(conn, key_id)
+
+
+def revoked_among(conn: Connection, key_ids: Collection[str]) -> frozenset[str]:
+    """Those of `key_ids` that open nothing any more: revoked, or gone."""
+    if not key_ids:
+        return frozenset()
+    query = select(api_keys.c.id).where(api_keys.c.id.in_(key_ids), api_keys.c.revoked_at.is_(None))
+    return frozenset(key_ids) - frozenset(conn.execute(query).scalars())
 
 
 def ensure_admin_key(conn: Connection) -> str | None:

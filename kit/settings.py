@@ -54,6 +54,12 @@ class Settings:
     )
     model_b: str = _setting("", doc="Version of a second model that a share of the viewers is answered from, to compare the two.")
     model_b_share: float = _setting(0.0, doc="That share, 0 to 1.")
+    requests_per_minute: int = _setting(
+        6000, doc="Requests below /v1 that one address, and one API key, may make in a minute, on each API process; 0 means any number."
+    )
+    metrics: Literal["inside", "open"] = _setting(
+        "inside", doc="Who may read /metrics. inside: this machine and its private network, past the edge; open: everyone."
+    )
     max_upload_bytes: int = _setting(200 * 1000**3, doc="Largest source accepted.")
     max_open_uploads: int = _setting(1000, doc="Uploads that one API key may have unfinished at a time; 0 means any number.")
     max_open_upload_bytes: int = _setting(

@@ -23,6 +23,7 @@ from web.envelope import Envelope
 from web.error_pages import ErrorPages
 from web.feed import Feed
 from web.idempotency import Idempotency
+from web.limits import RateLimit
 from web.parameters import refuse_unknown
 from web.session import PageGate, Sessions
 from web.viewers import Viewers
@@ -33,7 +34,8 @@ _DESCRIPTION = "Upload video, get an address that plays everywhere. Errors are R
 def _api(world: World, sessions: Sessions, feed: Feed, viewers: Viewers, recommender: Recommender) -> APIRouter:
     """Everything below /v1. The order matters: /v1/assets/events before /v1/assets/{asset_id}."""
     authenticate = sessions.dependency()
-    api = APIRouter(dependencies=[Depends(refuse_unknown)])
+    rate = RateLimit(world.settings.requests_per_minute, world.clock)
+    api = APIRouter(dependencies=[Depends(rate.dependency()), Depends(refuse_unknown)])
     api.include_router(events_api.router(world, feed, authenticate))
     api.include_router(assets_api.router(world, authenticate))
     api.include_router(ingest_api.router(world, authenticate))

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from accounts.keys import Principal
 from kit.world import World
 from web.assets_api import live_asset
 from web.feed import AssetState, Feed, ResumePoint, follow, resume_point
+from web.session import STUDIO
 
 HEARTBEAT_S = 15.0  # shorter than the idle limits of common proxies (nginx: 60 s)
 RETRY_MS = 2000
@@ -39,8 +41,9 @@ def router(world: World, feed: Feed, authenticate: Any) -> APIRouter:
     """The two streams. The database is asked before the reply begins, so an unknown asset is an ordinary 404."""
     api = APIRouter(tags=["events"], dependencies=[Depends(authenticate)])
 
-    def stream(asset_id: str | None, last_event_id: str | None) -> EventStream:
-        listener = feed.listen(asset_id, resume_point(last_event_id))
+    def stream(request: Request, asset_id: str | None, last_event_id: str | None) -> EventStream:
+        principal: Principal = request.state.principal
+        listener = feed.listen(asset_id, resume_point(last_event_id), None if principal.id == STUDIO else principal.id)
 
         async def body() -> AsyncIterator[bytes]:
             yield f"retry: {RETRY_MS}\n\n".encode()
@@ -54,14 +57,16 @@ def router(world: World, feed: Feed, authenticate: Any) -> APIRouter:
             live_asset(conn, asset_id)
 
     @api.get("/v1/assets/events", response_class=EventStream, responses=_STREAM)  # type: ignore[arg-type]
-    async def all_events(last_event_id: _LastEvent = None) -> EventStream:
+    async def all_events(request: Request, last_event_id: _LastEvent = None) -> EventStream:
         """Every change of every asset. First the assets at work, and after a break what changed during it."""
-        return stream(None, last_event_id)
+        return stream(request, None, last_event_id)
 
     @api.get("/v1/assets/{asset_id}/events", response_class=EventStream, responses=_STREAM)  # type: ignore[arg-type]
-    async def asset_events(asset_id: Annotated[str, Path(max_length=64)], last_event_id: _LastEvent = None) -> EventStream:
-        """Every change of one asset, its state now first. Ends when the asset is deleted."""
+    async def asset_events(
+        request: Request, asset_id: Annotated[str, Path(max_length=64)], last_event_id: _LastEvent = None
+    ) -> EventStream:
+        """Every change of one asset, its state now first. Ends when the asset is deleted, or the key revoked."""
         await run_in_threadpool(check, asset_id)
-        return stream(asset_id, last_event_id)
+        return stream(request, asset_id, last_event_id)
 
     return api

@@ -4,6 +4,8 @@ There is one poller, which runs only while somebody listens: twice a second it a
 together and hands what changed to whoever wants it. A listener holds no database connection and no history: per asset only
 the latest state waits for it, so a slow one misses steps in between and never the last.
 
+A listener belongs to an API key, and ends within a poll of its key being revoked.
+
 A state's digest is a hash of the asset's public JSON without `eta_s`, which changes with every look at the clock.
 """
 
@@ -23,6 +25,7 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from accounts.store import revoked_among
 from catalog import store, views
 from catalog.asset import Asset, AssetStatus
 from kit.errors import Unavailable
@@ -78,8 +81,10 @@ def resume_point(text: str | None) -> ResumePoint | None:
 class Listener:
     """One client. Iterating waits for changes; leaving the `async with` block forgets it."""
 
-    def __init__(self, feed: Feed, asset_id: str | None, seen: ResumePoint | None) -> None:
-        self.asset_id = asset_id
+    def __init__(self, feed: Feed, asset_id: str | None, seen: ResumePoint | None, key_id: str | None) -> None:
+        """`key_id`: the API key that it dies with, if any."""
+        self.asset_id, self.key_id = asset_id, key_id
+        self.ended = False
         self.seen = seen
         self._feed = feed
         self._told: dict[str, str] = {}
@@ -100,6 +105,12 @@ class Listener:
 
     def wake(self) -> None:
         self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more is for this one to hear."""
+        self.ended = True
+        self._pending = {}
+        self.wake()
 
     async def changes(self, timeout_s: float) -> Sequence[AssetState]:
         """The latest states not told yet; empty after `timeout_s` without any, or when the feed closes."""
@@ -125,6 +136,7 @@ class Question:
     everything: bool  # somebody listens to all assets
     unseen: frozenset[str]
     look_back_s: float
+    key_ids: frozenset[str] = frozenset()  # of those who listen
 
     def wants(self, asset: Asset) -> bool:
         """Whether the state of `asset` is to be told even if its row has not changed: its jobs may have, or somebody is new."""
@@ -153,11 +165,11 @@ class Feed:
     def listeners(self) -> int:
         return len(self._listeners)
 
-    def listen(self, asset_id: str | None, seen: ResumePoint | None) -> Listener:
+    def listen(self, asset_id: str | None, seen: ResumePoint | None, key_id: str | None = None) -> Listener:
         """A listener to one asset, or to all. Raises Unavailable when there are too many."""
         if self._closing or len(self._listeners) >= MAX_LISTENERS:
             raise Unavailable("There are too many listeners at the moment.")
-        return Listener(self, asset_id, seen)
+        return Listener(self, asset_id, seen, key_id)
 
     def join(self, listener: Listener) -> None:
         """From now on it hears everything, and before that what it has not seen yet."""
@@ -189,7 +201,8 @@ class Feed:
         """What to ask next. Whoever joined since the last one is served by it."""
         watched = frozenset(listener.asset_id for listener in self._listeners if listener.asset_id is not None)
         everything = any(listener.asset_id is None for listener in self._listeners)
-        question = Question(watched, everything, frozenset(self._unseen), self._look_back_s)
+        key_ids = frozenset(listener.key_id for listener in self._listeners if listener.key_id is not None)
+        question = Question(watched, everything, frozenset(self._unseen), self._look_back_s, key_ids)
         self._unseen, self._look_back_s = set(), 0.0
         return question
 
@@ -198,9 +211,10 @@ class Feed:
         self._unseen |= question.unseen
         self._look_back_s = max(self._look_back_s, question.look_back_s)
 
-    def _read(self, question: Question) -> tuple[AssetState, ...]:
-        """The answer: states that may be news to somebody. Blocks."""
+    def _read(self, question: Question) -> tuple[tuple[AssetState, ...], frozenset[str]]:
+        """The answer: states that may be news to somebody, and the keys that may hear nothing any more. Blocks."""
         with self._world.db.connect() as conn:
+            revoked = revoked_among(conn, question.key_ids)
             asset_ids = set(question.watched)
             if question.everything:
                 asset_ids.update(store.changed_assets(conn, max(question.look_back_s, _OVERLAP_S)))
@@ -208,22 +222,25 @@ class Feed:
             moving = [asset for asset in found if question.wants(asset) or self._stamps.get(asset.id) != asset.updated_at]
             shown = views.load(conn, moving, self._world.clock.now()) if moving else ()
         self._stamps = {asset.id: asset.updated_at for asset in found}
-        return tuple(state_of(asset_resource(view)) for view in shown)
+        return tuple(state_of(asset_resource(view)) for view in shown), revoked
 
     async def _poll(self) -> None:
         while self._listeners and not self._closing:
             self._hurry.clear()
             question = self._question()
             try:
-                states = await run_in_threadpool(self._read, question)
+                states, revoked = await run_in_threadpool(self._read, question)
                 self._away = False
             except (DBAPIError, PoolTimeout) as error:
                 if not self._away:
                     _log.warning("the event feed cannot read the database and will try again", error=type(error).__name__)
-                self._away, states = True, ()
+                self._away, states, revoked = True, (), frozenset()
                 self._ask_again(question)
             for listener in tuple(self._listeners):
-                listener.offer(states)
+                if listener.key_id in revoked:
+                    listener.end()
+                else:
+                    listener.offer(states)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), POLL_S)
 
@@ -231,11 +248,11 @@ class Feed:
 async def follow(feed: Feed, listener: Listener, heartbeat_s: float) -> AsyncIterator[AssetState | None]:
     """States for one client; None when a heartbeat is due. Ends with the asset or the process."""
     async with listener:
-        while not feed.closing:
+        while not (feed.closing or listener.ended):
             states = await listener.changes(heartbeat_s)
             for state in states:
                 yield state
                 if state.final and listener.asset_id is not None:
                     return
-            if not states and not feed.closing:
+            if not states and not (feed.closing or listener.ended):
                 yield None

@@ -1,4 +1,5 @@
-"""/healthz, /readyz and /metrics: for the people and programs that keep the service running. No key is needed.
+"""/healthz, /readyz and /metrics: for the people and programs that keep the service running. No key is needed, but /metrics
+answers only whoever is inside (`web.limits.is_inside`), unless a setting opens it.
 
 /healthz says that this process answers, and asks nobody else: a supervisor that restarts on it must not restart the API
 because the database is away. /readyz asks every dependency, at the same time and with a limit, and names the ones that do
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio.to_thread
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,11 +23,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from catalog.tables import assets
 from kit import job_store, metrics
 from kit.clock import Clock
-from kit.errors import HeadwaterError, NotFound
+from kit.errors import Forbidden, HeadwaterError, NotFound
 from kit.log import logger
 from kit.process import SandboxTooWeak
 from kit.world import World
 from web.broker_ping import ping
+from web.limits import is_inside
 
 LIMIT_S = 3.0
 
@@ -127,8 +129,10 @@ def router(world: World) -> APIRouter:
         return Readiness(status="ready" if whole else "degraded" if ready else "not ready", checks=checks)
 
     @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
-    def figures() -> Response:
-        """Prometheus text. Raises Unavailable when the database does not answer."""
+    def figures(request: Request) -> Response:
+        """Prometheus text, for this machine and its private network unless a setting opens it to everyone."""
+        if world.settings.metrics == "inside" and not is_inside(request):
+            raise Forbidden("Figures are for this machine and its network only.", code="inside_only")
         with world.db.connect() as conn:
             body = metrics.exposition(job_store.figures(conn))
         return Response(body, media_type=metrics.CONTENT_TYPE)
