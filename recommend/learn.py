@@ -6,11 +6,13 @@ publishes a whole model, and the later one is current.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from kit.ids import sortable
+from kit.log import logger
 from kit.world import World
 from recommend import bundle, content, lake, store
 from recommend.choice import Progress
@@ -18,6 +20,9 @@ from recommend.interactions import Interactions
 from recommend.training import NothingToLearn, Order, train
 
 KEPT_VERSIONS = 10
+NARROWER = 0.8  # of the coverage before: less is said
+
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,19 @@ def learn(
         texts = {title.asset_id: content.text_of(title.title, title.description, title.tags) for title in store.titles(conn)}
     order = Order(sortable("mdl"), world.clock.now(), options.seed, options.factors, threads=options.threads, texts=texts)
     trained = train(history, order, progress=progress)
+    before = next((one.facts for one in bundle.history(world.storage) if one.current), {})
+    notes = narrowing(before, trained.outcome)
+    for note in notes:
+        _log.warning("model is narrower", version=order.version, detail=note)
     if options.publish:
         bundle.publish(world.storage, trained.bundle, world.clock)
         bundle.prune(world.storage, options.keep)
-    return {**trained.outcome, "published": options.publish}
+    return {**trained.outcome, "published": options.publish, "notes": notes}
+
+
+def narrowing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What a person should hear when a model shows far fewer titles than the one before it. Pure."""
+    old, new = (((facts.get("metrics") or {}).get("metrics") or {}).get("coverage@10") for facts in (before, after))
+    if not old or new is None or new >= NARROWER * old:
+        return []
+    return [f"The lists cover {new:.1%} of the titles, where those of the model before covered {old:.1%}."]

@@ -55,7 +55,7 @@ def trained(outcome: Mapping[str, Any]) -> RenderableType:
     first = (
         f"Learnt from {data['rows']:,} viewings of {data['items']:,} titles by {data['users']:,} viewers in {outcome['cpu_s']:.1f} CPU s."
     )
-    last = f"{'Published' if outcome['published'] else 'Not published:'} {outcome['version']}"
+    last = "\n".join([*outcome["notes"], f"{'Published' if outcome['published'] else 'Not published:'} {outcome['version']}"])
     if not measured:
         return Group(Text(first), Text("The history is too short to measure anything: default settings."), Text(last))
     on = f"On {measured['users']:,} viewers after {measured['cut_at'][:16].replace('T', ' ')} UTC, which the measured model had not seen:"

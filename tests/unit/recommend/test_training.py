@@ -15,6 +15,7 @@ from recommend import content, dataset, fold_in, ranking
 from recommend.bundle import Bundle, check
 from recommend.choice import Ask, choose
 from recommend.interactions import Interactions, Signal, from_codes
+from recommend.learn import narrowing
 from recommend.similar import LEAST_SUPPORT, similar
 from recommend.training import NothingToLearn, Order, Trained, train
 from recommend.validation import Bounds, folds
@@ -180,6 +181,16 @@ def test_the_cost_of_choosing_is_bounded() -> None:
         found = folds(tasted(), cut, WeightSettings(), seed=1, bounds=bounds)  # type: ignore[arg-type]
         assert found
         assert all(fold.fit.values.nnz <= 300 and len(fold.judged) <= 9 for fold in found)
+
+
+def test_a_model_that_shows_far_fewer_titles_is_said() -> None:
+    """Pitfall 25: coverage does not drop by a fifth unnoticed."""
+
+    def facts(coverage: float) -> dict[str, object]:
+        return {"metrics": {"metrics": {"coverage@10": coverage}}}
+
+    assert narrowing(facts(0.5), facts(0.41)) == narrowing({}, facts(0.1)) == narrowing(facts(0.5), {"metrics": {}}) == []
+    assert narrowing(facts(0.5), facts(0.39)) == ["The lists cover 39.0% of the titles, where those of the model before covered 50.0%."]
 
 
 def test_the_report_is_one_page_that_loads_nothing(made: Trained) -> None:
