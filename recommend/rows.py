@@ -1,6 +1,6 @@
 """A page of rows, as values: what a suggestion is, how rows become a page, and who is answered from which model. Pure.
 
-A page shows no title twice and no row without titles, or a side row with a single one; rows come in the order they are given, so
+A page shows no title twice and no row without titles, or a tag with a single one; rows come in the order they are given, so
 the same history gives the same page.
 """
 
@@ -17,7 +17,6 @@ from recommend.store import Impression, Title
 ReasonKind = Literal["because_you_watched", "trending", "new", "tag", "similar", "explore", "continue", "popular"]
 Source = Literal["model", "trending", "new"]
 ROWS_MAX = 10
-_MAIN_ROWS = frozenset({"continue_watching", "top_picks", "trending", "new"})  # worth it with a single title
 _SHORTEST, _LONGEST = 4, 20  # titles of a row
 
 
@@ -87,7 +86,7 @@ def assemble(rows: Sequence[Row], length: int) -> tuple[Row, ...]:
             if item.title.asset_id not in shown:
                 fresh.setdefault(item.title.asset_id, item)
         items = tuple(fresh.values())[: _LONGEST if row.id == "continue_watching" else length]
-        if len(items) >= (1 if row.id in _MAIN_ROWS else 2):
+        if len(items) >= (2 if row.id.startswith("tag:") else 1):
             shown |= {item.title.asset_id for item in items}
             page.append(replace(row, items=items))
     return tuple(page[:ROWS_MAX])

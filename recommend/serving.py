@@ -23,13 +23,14 @@ from recommend.ranked import Ranked, history_of, promising, rank
 from recommend.rows import Answer, Home, Reason, Row, Source, Suggestion, assemble, explored, impressions_of, row_length, variant_of
 from recommend.shelf import Model, Shelf, Shelves, words_of
 from recommend.store import Shown
+from recommend.threads import single_blas
 from recommend.viewing import Seen, resume_at_s
 
 SEED_AGE_S, SEED_SHARE, SEEDS = 30 * 86_400.0, 0.7, 2  # of "because you watched"
 LEAST_SUPPORT = 5  # viewers who watched both, before the model may call two titles alike
 EXPLORE_PLACE = 5  # of the top picks: a title that few know yet
 LEAST_SHARE = 0.25  # of a title's rarest words: one common word in both names says nothing
-_EXPLORE_POOL, _TAG_ROWS, _CANDIDATES = 8, 3, 60
+_EXPLORE_POOL, _TAG_ROWS, _CANDIDATES = 8, 3, 40
 _SLOW_S, _REST_S = 0.25, 30.0
 _BROKEN = (ValueError, IndexError, KeyError, ArithmeticError, np.linalg.LinAlgError)
 
@@ -43,6 +44,7 @@ class Recommender:
         self._world = world
         self.shelves = shelves or Shelves(world)
         self._resting_until_s = -1.0
+        self._one_thread = single_blas()  # for the whole process, from here on: answers are made side by side
 
     # -- what is asked for
 
@@ -143,7 +145,8 @@ def _ids(rows: Sequence[Row]) -> list[str]:
 
 def _still_there(items: Sequence[Suggestion], fresh: dict[str, store.Title]) -> tuple[Suggestion, ...]:
     """With the titles as they are this moment, without those that are not to be watched any more."""
-    return tuple(replace(item, title=fresh[item.title.asset_id]) for item in items if item.title.asset_id in fresh)
+    there = ((item, fresh.get(item.title.asset_id)) for item in items)
+    return tuple(item if now == item.title else replace(item, title=now) for item, now in there if now is not None)
 
 
 class _View:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from catalog.tables import assets, playback_ids, presentations
 from recommend.events import LATEST_S, ViewEvent
@@ -64,6 +65,13 @@ _TRENDING = text("""
             AND NOT (abandoned AND NOT completed AND watched_s < 10 AND furthest_s < 10)
           GROUP BY asset_id, viewer_id, date_trunc('day', last_at, 'UTC')) AS daily
     GROUP BY asset_id ORDER BY heat DESC, asset_id LIMIT :limit""")
+
+
+_LOG = text("""
+    INSERT INTO impressions (request_id, viewer_id, variant, model_version, "row", row_number, position, asset_id, score, propensity)
+    SELECT :request_id, :viewer_id, :variant, :model_version, r, n, p, a, s, q
+    FROM unnest(CAST(:row AS text[]), CAST(:row_number AS int[]), CAST(:position AS int[]), CAST(:asset_id AS text[]),
+                CAST(:score AS float8[]), CAST(:propensity AS float8[])) AS slots (r, n, p, a, s, q)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +226,7 @@ def titles(conn: Connection, asset_ids: Sequence[str] | None = None) -> list[Tit
     ).join_from(assets, presentations, presentations.c.asset_id == assets.c.id)
     query = query.where(assets.c.playable, assets.c.status != "deleted", assets.c.playback_policy == "public", playback.is_not(None))
     if asset_ids is not None:
-        query = query.where(assets.c.id.in_(list(asset_ids)))
+        query = query.where(assets.c.id == func.any(bindparam("ids", list(asset_ids), ARRAY(Text))))
     rows = conn.execute(query.order_by(assets.c.id.desc()))
     return [Title(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], _seconds(row[6]), row[7]) for row in rows]
 
@@ -246,7 +254,7 @@ def log_impressions(conn: Connection, of: Shown, slots: Sequence[Impression]) ->
     same = {name: getattr(of, name) for name in ("request_id", "viewer_id", "variant", "model_version")}
     names = ("row", "row_number", "position", "asset_id", "score", "propensity")
     if slots:
-        conn.execute(insert(impressions), [same | {name: getattr(slot, name) for name in names} for slot in slots])
+        conn.execute(_LOG, same | {name: [getattr(slot, name) for slot in slots] for name in names})
 
 
 def forget(conn: Connection, viewer_id: str) -> int:

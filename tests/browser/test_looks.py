@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import screening
 from tests.browser.conftest import Film, Open
 
-PAGES = ("/", "/?q=nothing-of-this-name", "watch", "embed", "/no/such/page")
+PAGES = ("/", "/?q=nothing-of-this-name", "/home", "/studio/suggestions", "watch", "embed", "/no/such/page")
 THEMES = ("light", "dark")
 
 # Every text that is seen, with its own colour and the first opaque colour behind it (WCAG 1.4.3). Texts over pictures and over
@@ -32,7 +32,7 @@ _CONTRAST = """() => {
     const element = walker.currentNode.parentElement;
     const words = walker.currentNode.textContent.trim();
     if (!words || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-    if (element.closest(".unseen, .skip, template, noscript, script, .card-frame, media-controller")) continue;
+    if (element.closest(".unseen, .skip, template, noscript, script, .card-frame, .tile-frame, media-controller")) continue;
     const style = getComputedStyle(element);
     if (style.fontSize === "0px") continue;
     let behind = element, ground = [0, 0, 0, 0];
@@ -96,7 +96,7 @@ def test_nothing_is_wider_than_a_narrow_window(opened: Page) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth") <= 320
     beyond = opened.evaluate("""[...document.querySelectorAll("main *, header *")].filter((element) =>
       element.checkVisibility() && getComputedStyle(element).position !== "absolute" && element.getBoundingClientRect().right > 321
-      && !element.closest(".stage, .card-frame, .unseen")).map((element) => element.outerHTML.slice(0, 80))""")
+      && !element.closest(".stage, .card-frame, .row-track, .unseen")).map((element) => element.outerHTML.slice(0, 80))""")
     assert beyond == []
 
 

@@ -163,7 +163,7 @@ def test_p5_a_deleted_title_names_no_row(place: Place) -> None:
 
 def test_p19_a_row_is_named_after_what_was_really_watched(place: Place) -> None:
     rivers = place.titles["river"]
-    place.send(watched("v", rivers[0], share=0.2), watched("v", rivers[1], ago_s=40 * 86_400.0) | {"at": datetime.now(UTC).isoformat()})
+    place.send(watched("v", rivers[0], share=0.02), watched("v", rivers[1], ago_s=40 * 86_400.0) | {"at": datetime.now(UTC).isoformat()})
     rows = [row["id"] for row in place.home("v")["rows"]]
     assert f"because:{rivers[0]}" not in rows  # only begun
     assert f"because:{rivers[1]}" in rows
