@@ -83,13 +83,15 @@ def score(bundle: Bundle, factor: Floats, history: Sequence[tuple[int, float]], 
     scores of two viewers or two models cannot be compared.
     """
     weights = weights_for(blend_steps(bundle.settings), sum(value > 0 for _, value in history))
-    total = np.zeros(len(bundle.item_ids), np.float32)
-    if weights.als:
-        total += np.float32(weights.als) * standardised(bundle.item_factors @ factor)
-    if weights.walk:
-        total += np.float32(weights.walk) * standardised(walk_scores(bundle, history))
+    total = np.multiply(bundle.popularity_prior, np.float32(weights.popularity))
+    room = np.empty_like(total)
     if weights.trending:
-        total += np.float32(weights.trending) * (bundle.trending_prior if trending_prior is None else trending_prior)
-    if weights.popularity:
-        total += np.float32(weights.popularity) * bundle.popularity_prior
+        total += np.multiply(bundle.trending_prior if trending_prior is None else trending_prior, np.float32(weights.trending), out=room)
+    if weights.walk:
+        walked = standardised(walk_scores(bundle, history))
+        total += np.multiply(walked, np.float32(weights.walk), out=room)
+    if weights.als:
+        liked = standardised(np.matmul(bundle.item_factors, factor, out=room))
+        liked *= np.float32(weights.als)
+        total += liked
     return total
