@@ -55,6 +55,7 @@ TRANSITIONS: Mapping[tuple[AssetStatus, AssetEvent], AssetStatus] = {
     (_S.WAITING, _E.DELETE): _S.DELETED,
     (_S.UPLOADING, _E.RECEIVING): _S.UPLOADING,
     (_S.UPLOADING, _E.RECEIVED): _S.PROCESSING,
+    (_S.UPLOADING, _E.PLAYABLE): _S.UPLOADING,  # a source whose index comes first is worked on while it arrives
     (_S.UPLOADING, _E.FAILED): _S.ERRORED,
     (_S.UPLOADING, _E.DELETE): _S.DELETED,
     (_S.PROCESSING, _E.RECEIVED): _S.PROCESSING,

@@ -1,4 +1,6 @@
-"""The step "catalog.purge": removes what a deleted asset has in the object store, then what the database says of it.
+"""The step "catalog.purge", and "catalog.drop" for what was made of a file that is not the one after all.
+
+The first removes what a deleted asset has in the object store, then what the database says of it.
 
 Deleting an asset ends everything that can be seen at once (`catalog.store.delete_asset`); this follows in the background. An
 encode that was under way when its asset was deleted learns of it with its next heartbeat and may store objects until then, so
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from catalog import store
+from catalog import early, store
 from kit.jobs import Job
 from kit.step import Beat, Step
 from kit.world import World
@@ -32,4 +34,19 @@ def save(conn: Connection, _world: World, job: Job, _result: None) -> None:
     store.purge_rows(conn, job.asset_id)
 
 
-STEPS = (Step(store.PURGE, purge, save),)
+def drop(world: World, job: Job, beat: Beat) -> None:
+    """Delete the objects of a plan that was dropped, unless the asset has that plan again."""
+    digest, prefix = early.dropped_prefix(job.subject)
+    for found in world.storage.list(prefix):
+        with world.db.connect() as conn:
+            wanted = not early.is_dropped(conn, job.asset_id, digest)
+        if wanted or beat.cancelled.is_set():
+            return
+        world.storage.delete(found.key)
+
+
+def save_nothing(_conn: Connection, _world: World, _job: Job, _result: None) -> None:
+    """The database forgot it before."""
+
+
+STEPS = (Step(store.PURGE, purge, save), Step(early.DROP, drop, save_nothing))

@@ -62,7 +62,7 @@ from catalog.plan_store import (
 )
 from catalog.progress import LATELY_S, PACE_S, PROGRESS_AGE_S, JobTally
 from catalog.source_store import load_source_map, save_source_map, set_source_sha256
-from catalog.tables import assets, playback_ids, presentations
+from catalog.tables import assets, early_sources, playback_ids, presentations
 from kit import ids, job_store
 from kit.db import Json, Timestamp
 from kit.errors import Forbidden, NotFound
@@ -425,6 +425,7 @@ def purge_rows(conn: Connection, asset_id: str) -> None:
     empty: dict[str, Any] = {"title": "", "description": "", "tags": [], "external_id": None, "metadata": {}}
     gone = dict.fromkeys(("source", "source_key", "source_digest", "source_sha256", "plan_digest"))
     save_source_map(conn, asset_id, None)
+    conn.execute(delete(early_sources).where(early_sources.c.asset_id == asset_id))
     conn.execute(update(assets).where(assets.c.id == asset_id).values({**empty, **gone}))
     drop_renditions(conn, asset_id)
     drop_unused_plans(conn, sorted(digests))

@@ -69,6 +69,17 @@ source_maps = Table(
     Column("map", Json, nullable=False),
 )
 
+early_sources = Table(
+    "early_sources",
+    metadata,
+    Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True),
+    Column("upload_id", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("part_bytes", Integer, nullable=False),
+    Column("arrived_bytes", BigInteger, nullable=False),
+)
+
 playback_ids = Table(
     "playback_ids",
     metadata,

@@ -23,6 +23,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 import catalog.store
+from catalog import early
 from ingest import checks, container, ffprobe
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
@@ -210,13 +211,18 @@ class Probed:
 def _run(world: World, job: Job, beat: Beat) -> Probed:
     with world.db.begin() as conn:
         asset = catalog.store.get_asset(conn, job.asset_id)
+        # The source itself is looked at even if its copies have been, because it may have turned out another one.
+        arriving = early.load(conn, job.asset_id) if job.args.get("early") else None
     if asset.source_key is None or asset.source_size_bytes is None:
         raise StepFailed("The asset has no source to look at.", code="no_source")
-    budget = world.settings.scratch_budget_bytes
-    with scratch.opened(world.storage, asset.source_key, asset.source_size_bytes, world.settings.scratch_dir, limit_bytes=budget) as copy:
+    settings = world.settings
+    source, name = early.reader(world.storage, asset, arriving)
+    with scratch.opened(source, name, asset.source_size_bytes, settings.scratch_dir, limit_bytes=settings.scratch_budget_bytes) as copy:
         indexed = probe_by_index(world, copy)
         if indexed is not None:
             return Probed(indexed.info, indexed.digest, source_map=indexed.source_map)
+        if job.args.get("early"):
+            raise Rejected("The index is one that is not understood, so the file has to be whole first.", code="unsupported_format")
         copy.need()
         return look_at(world, copy.path, beat)
 
@@ -244,6 +250,12 @@ def _sha256(path: Path, unwanted: Callable[[], bool]) -> str:
 
 
 def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
+    if job.args.get("early"):
+        catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, source_map=result.source_map)
+        return
+    before = catalog.store.get_asset(conn, job.asset_id)
+    if before.source_digest not in (None, result.digest):
+        early.drop(conn, job.asset_id)
     catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, sha256=result.sha256, source_map=result.source_map)
     if result.sha256 is None:
         job_store.enqueue(conn, NewJob(DIGEST, job.asset_id, job.asset_id, priority=DIGEST_PRIORITY, weight=0.0))

@@ -21,6 +21,7 @@ import anyio
 import anyio.to_thread
 
 from ingest import sessions, upload
+from ingest.early_copy import EarlyCopy
 from ingest.tus import Checksum, ChecksumMismatch
 from ingest.upload import LEASE_S, LengthConflict, Offer, Tail, TakenOver, UploadGone, UploadSession
 from ingest.writer import PartWriter, Target, part_writer
@@ -118,14 +119,18 @@ class _Reception:
         self._held_parts: tuple[StoredPart, ...] = ()  # stored, but not committed
         self._heard = True  # whether bytes came since the last heartbeat
         self._reading = anyio.CancelScope()
+        self._early: EarlyCopy | None = None
 
     async def run(self, body: AsyncIterator[bytes]) -> UploadSession:
+        known = await self._receiver.row(sessions.early_state, self._world, self._session) if self._session.offset else None
+        self._early = EarlyCopy(self._session, self._size, known, self._world.clock.monotonic_s)
         target = Target(
             key=keys.source(self._session.asset_id),
             part_bytes=self._session.part_bytes,
             open=self._open,
             stored=self._stored,
             tail_key=self._tail_key,
+            early=self._early,
         )
         scratch = self._world.settings.scratch_dir
         async with part_writer(self._world.storage, scratch, target, self._receiver.writer_threads()) as writer:
@@ -153,9 +158,17 @@ class _Reception:
         before = self._session.tails
         self._session = await self._receiver.commit(self._session, offset, tails, self._held_parts, self._size)
         self._held_parts = ()
+        await self._tell_early(offset)
         with suppress(Unavailable):  # what stays goes with the rest when the upload ends
             for tail in set(before) - set(tails):
                 await self._receiver.store(self._world.storage.delete, self._tail_key(tail))
+
+    async def _tell_early(self, offset: int) -> None:
+        """Whoever waits for the bytes that are acknowledged now may begin. An upload that is about to be complete wakes everybody."""
+        state = self._early.state(offset) if self._early is not None and offset != self._size else None
+        if state is not None and self._early is not None:
+            with suppress(Unavailable):
+                await self._receiver.row(sessions.tell_early, self._world, self._session, state, self._early.index_end)
 
     def _tail_key(self, tail: Tail) -> str:
         return keys.upload_tail(self._session.id, tail.epoch, tail.end)

@@ -16,9 +16,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 import catalog.store
+from catalog import early
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, WrongStatus
+from catalog.early import Early
 from ingest import quota, store, upload
-from ingest.received import received
+from ingest.received import received, received_early
 from ingest.upload import Offer, Tail, UploadEvent, UploadGone, UploadSession, UploadState
 from kit import db, ids
 from kit.errors import Unavailable
@@ -95,6 +97,7 @@ def begin(world: World, upload_id: str, offer: Offer) -> UploadSession:
             raise UploadGone("The asset of this upload was deleted.", code="asset_deleted")
         if offer.restart:
             store.forget_parts(conn, upload_id)
+            early.drop(conn, session.asset_id)
         return store.save(conn, taken)
 
 
@@ -137,6 +140,22 @@ def commit(
         moved = upload.store(fresh, session.epoch, expected=session.offset, offset=offset, tails=tails, size_bytes=size_bytes)
         store.add_parts(conn, session.id, parts)
         return store.save(conn, moved)
+
+
+def early_state(world: World, session: UploadSession) -> Early | None:
+    """What earlier requests have copied for those who work on the source while it arrives."""
+    with transaction(world) as conn:
+        return early.load(conn, session.asset_id)
+
+
+def tell_early(world: World, session: UploadSession, state: Early, index_end: int | None) -> None:
+    """The copies reach as far as `state` says. Work begins as soon as the index, which ends at `index_end`, can be read."""
+    with transaction(world) as conn:
+        found, _ = store.lock(conn, session.id)
+        if found.epoch == session.epoch:  # else somebody else may be sending another file by now
+            wanted = early.arrived(conn, state)
+            if wanted and index_end is not None:
+                received_early(conn, state, index_end)
 
 
 def release(world: World, session: UploadSession) -> UploadSession:
@@ -208,6 +227,7 @@ def fail(world: World, session: UploadSession, code: str, detail: str) -> None:
     with transaction(world) as conn:
         found = upload.owned(store.lock(conn, session.id)[0], session.epoch)
         store.save(conn, upload.advance(found, UploadEvent.FAIL, error_code=code, error_detail=detail, lease_until=None))
+        early.drop(conn, session.asset_id)
         catalog.store.mark_errored(conn, session.asset_id, code, detail)
 
 
@@ -242,6 +262,7 @@ def expire(world: World, upload_id: str) -> UploadSession:
         if not upload.ready_to_finish(session):
             if session.expires_at > now:
                 return session
+            early.drop(conn, session.asset_id)
             catalog.store.mark_errored(conn, session.asset_id, "upload_expired", "The upload was not continued in time.")
             return store.save(conn, upload.advance(session, UploadEvent.EXPIRE, epoch=session.epoch + 1))
     return close(world, upload_id)

@@ -23,8 +23,9 @@ import aiofiles.tempfile
 import anyio
 import anyio.to_thread
 
+from ingest.early_copy import EarlyCopy
 from ingest.upload import MIB, Tail, kept_tails
-from kit.errors import Unavailable
+from kit.errors import HeadwaterError, Unavailable
 from kit.storage import Storage, StoredPart
 
 _SPILL_BYTES = MIB  # bytes held in memory before they go to the scratch file
@@ -68,6 +69,7 @@ class Target:
     open: Callable[[], Awaitable[str]]
     stored: Callable[[StoredPart], Awaitable[None]]  # called for each part, in order, when the store has acknowledged it
     tail_key: Callable[[Tail], str]
+    early: EarlyCopy | None = None
 
 
 @dataclass(slots=True)
@@ -180,7 +182,23 @@ class PartWriter:
         self._fetch(image, image.tails)
         number = image.start // self._target.part_bytes + 1
         with io.BufferedReader(Window(image.descriptor, 0, end - image.start)) as part:
-            return self._storage.put_part(self._target.key, multipart_id, number, part)
+            stored = self._storage.put_part(self._target.key, multipart_id, number, part)
+        self._copy_early(image, number, end)
+        return stored
+
+    def _copy_early(self, image: _Image, number: int, end: int) -> None:
+        """Keeps a copy of the part that can be read before the upload is complete, if one is wanted. The upload does not need it."""
+        early = self._target.early
+        key = None if early is None else early.key(number, end, lambda offset, size: os.pread(image.descriptor, size, offset))
+        if early is None or key is None:
+            return
+        try:
+            with io.BufferedReader(Window(image.descriptor, 0, end - image.start)) as copy:
+                self._storage.put(key, copy)
+        except HeadwaterError:
+            early.failed()
+        else:
+            early.copied(end)
 
     def _put_tail(self, image: _Image, merged: tuple[Tail, ...], tail: Tail) -> None:
         self._fetch(image, merged)

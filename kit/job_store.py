@@ -29,6 +29,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    cast,
     delete,
     func,
     insert,
@@ -88,8 +89,8 @@ jobs = Table(
     Column("error_code", Text),
     Column("error_detail", Text),
     Column("created_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),  # rises within a transaction too
-    Column("finished_at", Timestamp),
     Column("started_at", Timestamp),
+    Column("finished_at", Timestamp),
     Column("rung_at", Timestamp, nullable=False, server_default=text("clock_timestamp()")),  # when the last doorbell was written
     UniqueConstraint("kind", "subject"),
 )
@@ -108,6 +109,7 @@ outbox = Table(
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Job))
 _CHANGING = tuple(name for name in _FIELDS if name not in {"id", "kind", "subject", "asset_id", "args", "priority", "weight", "created_at"})
+_HELD, _HELD_S = "held_until", 10 * 365 * 86400.0
 _AT_ONCE = 500  # rows in one statement
 _CANDIDATES = 64  # jobs looked at in one claim; others may be claiming the first of them at this moment
 _REMEMBERED_S = 600  # how long it counts that an asset had its turn
@@ -228,6 +230,29 @@ def prefer(conn: Connection, asset_id: str, kind: str, args: Mapping[str, Any], 
     return conn.execute(raised).rowcount
 
 
+def held(new: NewJob, level: int) -> NewJob:
+    """The job, not to be run before `reached` tells of at least that `level` for its asset."""
+    return dataclasses.replace(new, args={**new.args, _HELD: level}, delay_s=_HELD_S)
+
+
+def reached(conn: Connection, asset_id: str, level: int) -> int:
+    """Makes due what was held back for this much or less. Returns how many jobs. The caller has locked the asset, as whoever holds
+    jobs back has: one of them sees what the other has done."""
+    waiting = (jobs.c.asset_id == asset_id) & (jobs.c.state == State.QUEUED) & (jobs.c.not_before > func.clock_timestamp())
+    let_go = (
+        update(jobs).where(waiting, cast(jobs.c.args[_HELD].as_string(), BigInteger) <= level).values(not_before=func.clock_timestamp())
+    )
+    found = conn.scalars(let_go.returning(jobs.c.id)).all()
+    _ring(conn, found)
+    return len(found)
+
+
+def is_under_way(conn: Connection, kind: str, subject: str) -> bool:
+    """Whether that work is done, or will be."""
+    going = jobs.c.state.in_((State.SUCCEEDED, *UNFINISHED))
+    return conn.execute(select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.subject == subject, going)).first() is not None
+
+
 def heartbeat(conn: Connection, job: Job, progress: float, stats: Mapping[str, Any], lease_s: float = LEASE_S) -> bool:
     """Renews the lease. False when the job is not the owner's any more (lost or cancelled): stop."""
     try:
@@ -270,6 +295,13 @@ def cancel_asset(conn: Connection, asset_id: str) -> int:
         _apply(conn, job_id, Cancelled())
         cancelled += 1
     return cancelled
+
+
+def forget(conn: Connection, asset_id: str, keep: Sequence[str]) -> None:
+    """Removes every job about a part of the asset (whose subject says more than the asset), but those of the kinds to keep, so that
+    the same work can be asked for again. Whoever is running one learns that it is not theirs any more."""
+    parts = jobs.c.subject.startswith(f"{asset_id}/", autoescape=True)
+    conn.execute(delete(jobs).where(jobs.c.asset_id == asset_id, parts, jobs.c.kind.not_in(list(keep))))
 
 
 def _apply(conn: Connection, job_id: str, event: Event) -> Job:

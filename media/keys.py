@@ -29,6 +29,11 @@ def upload_tail(upload: UploadId, epoch: int, end: int) -> str:
     return f"{UPLOADS}{upload}/tail-{epoch}-{end}"
 
 
+def upload_early(upload: UploadId, generation: int, number: int) -> str:
+    """A copy of one part, for those who work on the source while it arrives."""
+    return f"{UPLOADS}{upload}/early-{generation}-{number:05d}"
+
+
 def upload_prefix(upload: UploadId) -> str:
     return f"{UPLOADS}{upload}/"
 

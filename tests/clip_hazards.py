@@ -205,6 +205,12 @@ def _looped(shop: Workshop) -> None:
     shop.ffmpeg("-stream_loop", "22", "-i", str(shop.of("rate-50")), "-c", "copy", "-movflags", "+faststart", str(shop.out))
 
 
+@recipe("heavy")
+def _heavy(shop: Workshop) -> None:
+    """18 s of noise: so many bytes that they arrive in several parts of an upload. The index comes first."""
+    h264(shop, "-qp", "16", "-g", "50", "-movflags", "+faststart", rate="25", seconds=18, more="noise=alls=60:allf=t")
+
+
 @recipe("open-gop-looped")
 def _open_gop_looped(shop: Workshop) -> None:
     shop.ffmpeg("-stream_loop", "19", "-i", str(shop.of("open-gop")), "-c", "copy", str(shop.out))

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
+from catalog import early
 from catalog.asset import Asset
+from catalog.early import Early
 from kit import scratch, tools
 from kit.errors import StepFailed
 from kit.jobs import URGENT, Job
@@ -36,6 +38,7 @@ class Title:
     asset: Asset
     source: MediaInfo
     source_map: SourceMap | None
+    early: Early | None  # of a source that was worked on before it was whole
     plan: EncodePlan
     init_sha256: Mapping[str, str]
     recorded: Mapping[str, Mapping[int, MeasuredSegment]]  # by rendition and index
@@ -89,10 +92,11 @@ class Title:
         settings, asset = self.world.settings, self.asset
         if asset.source_key is None or asset.source_size_bytes is None:
             raise StepFailed("The asset has no source.", code="no_source")
+        source_of, name = early.reader(self.world.storage, asset, self.early)
         with (
             scratch.fetch(
-                self.world.storage,
-                asset.source_key,
+                source_of,
+                name,
                 asset.source_size_bytes,
                 settings.scratch_dir,
                 self._ranges(needs),
@@ -117,9 +121,10 @@ def open_title(world: World, asset_id: str, renditions: Sequence[str] = ()) -> T
         asset = catalog.store.get_asset(conn, asset_id)
         plan = catalog.store.load_plan(conn, asset.id)
         source_map = catalog.store.load_source_map(conn, asset.id)
+        arriving = early.load(conn, asset.id)
         inits = {name: catalog.store.load_init(conn, asset.id, plan.digest, name).sha256 for name in renditions}
         tables = {name: catalog.store.load_segments(conn, asset.id, plan.digest, name) for name in renditions}
     if asset.source is None:
         raise StepFailed("The asset has no source.", code="no_source")
     recorded = {name: {item.index: item for item in table} for name, table in tables.items()}
-    return Title(world, asset, asset.source, source_map, plan, inits, recorded)
+    return Title(world, asset, asset.source, source_map, arriving, plan, inits, recorded)

@@ -14,6 +14,9 @@ here: `FOLLOWS` names for each kind of job the rule that yields its followers.
 The opening is the first segment of the lowest rung and of the sound, each made alone and at once. With them and the playlists,
 which the plan alone decides, a title is playable. All other work begins behind the opening, so that it has the machine to itself.
 
+A source whose index comes first is probed and planned while it is still arriving; what needs more of it than is there is held back
+(`worker.arrival`), and if the whole file is what it seemed to be, nothing is done again.
+
 Fan-in counts nothing. The transaction that ends a job locks its asset's row first, so of two siblings that finish at once the
 second sees the first, and asks which siblings are unfinished. Exactly one of them sees none.
 """
@@ -28,7 +31,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog.asset import AssetEvent, Stage
+from catalog import early
+from catalog.asset import AssetEvent, AssetStatus, Stage
 from catalog.demand import ENCODE, SEGMENT, segment_job
 from kit import job_store
 from kit.errors import HeadwaterError, NotFound
@@ -36,11 +40,12 @@ from kit.jobs import Job, NewJob
 from media.ids import AssetId
 from media.plan import Chunk, EncodePlan
 from media.rendition import VideoRendition
-from worker import priority
+from worker import arrival, priority
 
 PROBE, PLAN = "ingest.probe", "transcode.plan"
 AUDIO, POSTER = "transcode.audio", "transcode.poster"
 PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
+DROP = early.DROP
 DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
 
 # Expected CPU seconds, for weighing progress: only their ratios count. Measured on one core of a 2-core machine (Xeon with AVX-512),
@@ -57,6 +62,11 @@ _START_CPU_S = 0.2  # of any run: the program, its encoders, verification
 
 def plan_job(asset_id: str) -> NewJob:
     return NewJob(PLAN, asset_id, asset_id, priority=priority.PLAN)
+
+
+def early_plan_job(job: Job) -> NewJob:
+    """The plan of a source that is still arriving; of its own subject, because another file may come after all."""
+    return NewJob(PLAN, job.subject, job.asset_id, args={"early": True}, priority=priority.PLAN)
 
 
 def opening_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
@@ -121,13 +131,19 @@ def plan_of(job: Job) -> str:
 # -- thin SQL: what may follow now
 
 
-def _after_probe(_conn: Connection, job: Job) -> Sequence[NewJob]:
-    return [plan_job(job.asset_id)]
+def _after_probe(conn: Connection, job: Job) -> Sequence[NewJob]:
+    """The plan, unless it was made while the source was still arriving and the source is what it seemed to be."""
+    if job.args.get("early"):
+        return [early_plan_job(job)]
+    arrived = early.load(conn, job.asset_id)
+    planned = arrived is not None and job_store.is_under_way(conn, PLAN, f"{job.asset_id}/early-{arrived.generation}")
+    return [] if planned else [plan_job(job.asset_id)]
 
 
 def _after_plan(conn: Connection, job: Job) -> Sequence[NewJob]:
     plan = _plan(conn, job)
-    return [publish_job(job.asset_id, plan.digest, "planned"), *opening_jobs(job.asset_id, plan)]
+    opening = arrival.gate(conn, job.asset_id, opening_jobs(job.asset_id, plan), plan)
+    return [publish_job(job.asset_id, plan.digest, "planned"), *opening]
 
 
 def _after_segment(conn: Connection, job: Job) -> Sequence[NewJob]:
@@ -136,7 +152,9 @@ def _after_segment(conn: Connection, job: Job) -> Sequence[NewJob]:
         return []
     plan = _plan(conn, job)
     _open_if_whole(conn, job, plan)
-    return encode_jobs(job.asset_id, plan) if job.args["rendition"] == plan.video[0].name else []
+    if job.args["rendition"] != plan.video[0].name:
+        return []
+    return arrival.gate(conn, job.asset_id, encode_jobs(job.asset_id, plan), plan)
 
 
 def _after_publish(conn: Connection, job: Job) -> Sequence[NewJob]:
@@ -188,7 +206,17 @@ class VideoFlow:
 
     def died(self, conn: Connection, job: Job, error: HeadwaterError) -> None:
         """One step given up is the whole title given up: what its siblings would make could not be published."""
-        if job.kind not in (PURGE, DIGEST) and job.asset_id:  # a job that is about no asset leaves all others alone
+        if _is_arriving(conn, job.asset_id):
+            early.drop(conn, job.asset_id)  # nothing was promised yet: the whole file will say what it is
+        elif job.kind not in (PURGE, DROP, DIGEST) and job.asset_id and not (job.kind == PROBE and job.args.get("early")):
+            # A job that is about no asset leaves all others alone.
             with suppress(NotFound):
                 catalog.store.mark_errored(conn, job.asset_id, error.code, error.detail)
             job_store.cancel_asset(conn, job.asset_id)
+
+
+def _is_arriving(conn: Connection, asset_id: str) -> bool:
+    """Whether the asset is worked on while its source is still arriving."""
+    if early.load(conn, asset_id) is None:
+        return False
+    return catalog.store.get_asset(conn, asset_id).status is AssetStatus.UPLOADING

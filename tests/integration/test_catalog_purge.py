@@ -13,7 +13,7 @@ from media import keys
 from media.ids import AssetId
 from tests.assets import a_plan, an_asset
 
-(PURGE,) = STEPS
+(PURGE,) = (step for step in STEPS if step.kind == store.PURGE)
 
 
 def fill(world: World, asset_id: AssetId) -> list[str]:

@@ -94,7 +94,7 @@ class UploadMachine(RuleBasedStateMachine):
     def create(self, size: int | None) -> None:
         with self.world.db.begin() as conn:
             asset = catalog.store.create_asset(conn, NewAsset())
-            new = store.NewUpload(UploadId(ids.sortable("upl")), asset.id, size, PART, 3600)
+            new = store.NewUpload(UploadId(ids.sortable("upl")), asset.id, size, PART, 3600, "tester")
             self.id, self.size = store.create(conn, new).id, size
 
     # -- what the rules share

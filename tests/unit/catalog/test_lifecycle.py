@@ -14,7 +14,7 @@ S, E = AssetStatus, AssetEvent
 TABLE = """
             receiving  received    playable    completed  failed   delete
 waiting     uploading  processing  -           -          errored  deleted
-uploading   uploading  processing  -           -          errored  deleted
+uploading   uploading  processing  uploading   -          errored  deleted
 processing  -          processing  processing  ready      errored  deleted
 ready       -          ready       ready       ready      ready    deleted
 errored     -          -           errored     errored    errored  deleted
