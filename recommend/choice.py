@@ -9,20 +9,22 @@ Where nobody can be judged (a history of an hour, one viewer) the defaults hold 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
 
 from recommend import als, walk
-from recommend.als import Matrix
+from recommend.als import Factors, Matrix
 from recommend.fold_in import AlsSettings
 from recommend.interactions import Floats, Interactions
 from recommend.metrics import PerViewer
 from recommend.model import Model, Scores, folded, only, part_scores
 from recommend.ranking import Weights, prior
+from recommend.threads import single_blas
 from recommend.validation import Bounds, Cut, Fold, cold_values, folds, judged_values
 from recommend.walk import WalkSettings
 from recommend.weights import WeightSettings
@@ -43,6 +45,7 @@ _SHORT = {1: 2, 3: 4}  # steps of the blend and the length of history that each 
 MOST_TRIALS = 11  # of the factor model
 
 Progress = Callable[[str, float], None]
+ScoresOf = Callable[[slice], Floats]  # of some of the judged viewers, fresh
 Asked = Literal["blend", "als", "rp3beta", "popularity"]
 
 
@@ -102,7 +105,12 @@ def choose(history: Interactions, ask: Ask, *, progress: Progress = lambda _what
     cuts = folds(history, ask.cut, start.weights, seed=ask.seed, bounds=ask.limits)
     if not cuts or sum(len(fold.judged) for fold in cuts) < 5:
         return start
-    search = _Search(ask, cuts, progress, [])
+    with single_blas():
+        return _chosen(_Search(ask, cuts, progress, []), start)
+
+
+def _chosen(search: _Search, start: Choice) -> Choice:
+    ask, cuts = search.ask, search.cuts
     if ask.model != "blend":
         return search.alone(start)
     settings = search.als_settings()
@@ -135,14 +143,14 @@ class _Search:
             return replace(chosen, walk=self.walks(0.0)[0], steps=only("rp3beta"))
         return replace(chosen, chosen_on="nothing to choose", steps=only("popularity"))
 
-    def _values(self, what: str, settings: dict[str, Any], scores: Iterable[Floats], cuts: list[Fold] | None = None) -> PerViewer:
+    def _values(self, what: str, settings: dict[str, Any], scores: Sequence[ScoresOf], cuts: list[Fold] | None = None) -> PerViewer:
         pairs = zip(scores, cuts or self.cuts, strict=True)
-        values = np.concatenate([judged_values(table, fold, self.ask.cut) for table, fold in pairs])
+        values = np.concatenate([judged_values(table(rows), part, self.ask.cut) for table, fold in pairs for rows, part in fold.parts()])
         self.trials.append(Trial(what, settings, float(values.mean())))
         return values
 
     def _judge(
-        self, what: str, settings: dict[str, Any], scores: Iterable[Floats], cuts: list[Fold] | None = None, cold: Sequence[Floats] = ()
+        self, what: str, settings: dict[str, Any], scores: Sequence[ScoresOf], cuts: list[Fold] | None = None, cold: Sequence[Floats] = ()
     ) -> float:
         values = [self._values(what, settings, scores, cuts), *(cold_values(row, fold) for row, fold in zip(cold, self.cuts, strict=False))]
         return float(np.concatenate(values).mean())
@@ -172,7 +180,7 @@ class _Search:
 
     def _als_trial(self, settings: AlsSettings) -> float:
         fitted = [als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads) for fold in self.cuts]
-        scores = (one.viewers[fold.judged] @ one.items.T for one, fold in zip(fitted, self.cuts, strict=True))
+        scores = [partial(_of_factors, one, fold) for one, fold in zip(fitted, self.cuts, strict=True)]
         return self._judge("als", settings.as_json(), scores)
 
     def weight_settings(self, settings: AlsSettings) -> WeightSettings:
@@ -207,7 +215,7 @@ class _Search:
     def _walk_trial(self, settings: WalkSettings, fitted: list[Matrix]) -> float:
         """Judged by some of the viewers: a broad walk from long histories costs more than fitting it."""
         cuts = [fold.fewer(_WALKERS) for fold in self.cuts]
-        scores = (np.asarray((_wanted(fold.seen) @ one).toarray(), np.float32) for one, fold in zip(fitted, cuts, strict=True))
+        scores = [partial(_of_walk, one, _wanted(fold.seen)) for one, fold in zip(fitted, cuts, strict=True)]
         return self._judge("rp3beta", settings.as_json(), scores, cuts)
 
     def trending_days(self) -> float:
@@ -215,7 +223,7 @@ class _Search:
         values = []
         for days in _TRENDING_DAYS:
             scores = [fold.fit.trending(days) for fold in self.cuts]
-            warm = [np.repeat(table[None], len(fold.judged), axis=0) for table, fold in zip(scores, self.cuts, strict=True)]
+            warm = [partial(_of_everybody, table, fold) for table, fold in zip(scores, self.cuts, strict=True)]
             values.append(self._judge("trending", {"half_life_days": days}, warm, cold=scores))
         return _TRENDING_DAYS[int(np.argmax(values))]
 
@@ -262,7 +270,7 @@ class _Search:
         replaces taste only where it is better by more than chance, except for the shortest histories."""
 
         def values(weights: Weights) -> PerViewer:
-            return self._values("blend", weights.as_json(), (table.blended(weights) for table in tables))
+            return self._values("blend", weights.as_json(), [partial(table.blended, weights) for table in tables])
 
         def value(weights: Weights) -> float:
             return float(values(weights).mean())
@@ -281,6 +289,18 @@ class _Search:
             if ahead.mean() > (0.0 if at_least == 1 else ahead.std() / np.sqrt(len(ahead))):
                 best, mine = alone, mine + ahead
         return best
+
+
+def _of_factors(found: Factors, fold: Fold, rows: slice) -> Floats:
+    return np.asarray(found.viewers[fold.judged[rows]] @ found.items.T)
+
+
+def _of_walk(found: Matrix, wanted: Matrix, rows: slice) -> Floats:
+    return np.asarray((wanted[rows] @ found).toarray(), np.float32)
+
+
+def _of_everybody(table: Floats, fold: Fold, rows: slice) -> Floats:
+    return np.repeat(table[None], len(fold.judged[rows]), axis=0)
 
 
 def _with(weights: Weights, name: str, value: float) -> Weights:

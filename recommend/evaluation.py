@@ -22,7 +22,7 @@ from recommend.model import Model, blended, needed, part_scores
 from recommend.ranking import Weights
 from recommend.validation import exclude
 
-_CELLS = 24_000_000  # scores that are in memory at once
+_CELLS = 3_000_000  # scores that are in memory at once
 PESSIMISTIC = "pessimistic: of equal scores the one that is not to be found comes first"
 
 

@@ -10,6 +10,7 @@ many of them as `cells_at_most` scores allow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from math import comb
@@ -29,6 +30,7 @@ Cut = Literal["time", "last", "share"]
 _TIME_FOLDS = ((0.70, 0.80), (0.80, 0.90), (0.90, 1.0))  # of the rows in order of time: training ends, window ends
 _MANY_ROWS = 300_000  # from here on the last window alone says enough
 _SHARE = 0.15
+_BLOCK_CELLS = 3_000_000
 _NEGATIVES = 99
 _GRID = 4_001
 
@@ -58,6 +60,13 @@ class Fold:
     @property
     def seen(self) -> Matrix:
         return self.fit.values[self.judged]
+
+    def parts(self) -> Iterator[tuple[slice, Fold]]:
+        """The fold in blocks of judged viewers whose scores fit into the memory that an allocator keeps."""
+        size = max(1, _BLOCK_CELLS // max(1, self.held.shape[1]))
+        for start in range(0, len(self.judged), size):
+            rows = slice(start, start + size)
+            yield rows, Fold(self.rows, self.fit, self.judged[rows], self.held[rows], self.cold)
 
     def fewer(self, viewers: int) -> Fold:
         """The same fold, judged by the first so many."""
