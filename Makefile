@@ -41,7 +41,8 @@ bench-sandbox: $(VENV)/.test ## What the sandbox adds to one FFmpeg run
 	@$(BIN)/python -m bench.sandbox
 
 bench-recommend: $(VENV)/.test ## Training, ranking, pages of suggestions and events
-	@for part in bench/recommend*.py; do OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.$$(basename $$part .py) || exit 1; done
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.recommend
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.recommend_serving
 
 compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
 	@sh tests/compose/run.sh

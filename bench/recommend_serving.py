@@ -185,7 +185,9 @@ def bench_http(world: World, titles: int, factors: int, rounds: int) -> dict[str
         viewers = [f"viewer-{number}" for number in range(50)]
         assert client.post("/v1/events", json=[one for viewer in viewers for one in a_history(viewer, ids, rng)]).status_code == 202
         rows = [len(client.get(f"/v1/viewers/{viewer}/home").json()["rows"]) for viewer in viewers[:10]]
-        home = percentiles(timed(lambda number: client.get(f"/v1/viewers/{viewers[number % 50]}/home").raise_for_status(), rounds))
+        cpu_s = _cpu_s()
+        home = percentiles(timed(lambda number: client.get(f"/v1/viewers/{viewers[number % 50]}/home").raise_for_status(), rounds, warm=0))
+        home["cpu_ms"] = round((_cpu_s() - cpu_s) / rounds * 1e3, 2)  # of the API and of the client that asks it
     return {"titles": titles, "factors": factors, "home": {"rows": statistics.median(rows), **home}, "events": events}
 
 
@@ -243,12 +245,17 @@ def main() -> None:
     rounds = arguments.parse_args().rounds
     ranking = [bench_ranking(40_000, 128, rounds), bench_ranking(200_000, 128, max(100, rounds // 4))]
     for found, target_ms in zip(ranking, (2.0, 15.0), strict=True):
+        cpu, wall = found["cpu"], found["wall"]
         print(
-            f"top 20 of {found['titles']:>7,} x {found['factors']}: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms (target {target_ms})"
+            f"top 20 of {found['titles']:>7,} x {found['factors']}: p99 {cpu['p99_ms']} ms of CPU (p50 {cpu['p50_ms']}), "
+            f"{wall['p99_ms']} ms by the clock (target {target_ms})"
         )
     live = bench_live(5_000, 64, max(100, rounds // 4))
     home, events = live["home"], live["events"]
-    print(f"home over HTTP, {home['rows']:g} rows, {live['titles']:,} titles: p50 {home['p50_ms']} ms, p95 {home['p95_ms']} ms (target 50)")
+    print(
+        f"home over HTTP, {home['rows']:g} rows, {live['titles']:,} titles: p50 {home['p50_ms']} ms, p95 {home['p95_ms']} ms (target 50), "
+        f"{home['cpu_ms']} ms of CPU"
+    )
     print(f"events: {events['per_cpu_s_of_the_api']:,} per CPU second of the API, {events['per_wall_s']:,} per second (target 5,000)")
     result = {"at": datetime.now(UTC).isoformat(), "cpus": os.cpu_count(), "load": os.getloadavg()[0], "ranking": ranking, "live": live}
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
