@@ -118,6 +118,7 @@ class Shelves:
         self._shelf = Shelf()
         self._bundles: dict[str, Bundle] = {}
         self._stamp: tuple[object, ...] = ()
+        self._titles: list[Title] = []
         self._refused = ""
         self._trends_at_s = self._looked_at_s = -1e9
         self._looking = False
@@ -159,10 +160,11 @@ class Shelves:
             loaded = tuple(one.version for one in self._bundles.values())
             if (stamp, loaded, trouble) == self._stamp and now_s - self._trends_at_s < TRENDS_S:
                 return self._shelf
-            titles = store.titles(conn)
+            if not self._stamp or stamp != self._stamp[0]:
+                self._titles = store.titles(conn)
             wall_s = self._world.clock.now().timestamp()
             trends = store.trending(conn, wall_s, half_life_s=HALF_LIFE_S, window_s=WINDOW_S)
-        shelf = shelf_of(titles, trends)
+        shelf = shelf_of(self._titles, trends)
         shelf = replace(shelf, models={name: model_of(found, shelf) for name, found in self._bundles.items()}, trouble=trouble)
         self._shelf, self._stamp, self._trends_at_s = shelf, (stamp, loaded, trouble), now_s
         return shelf
@@ -170,7 +172,11 @@ class Shelves:
     def _renew_bundles(self) -> str:
         """Loads what was published since. Why there is no model to answer from; empty when there is one."""
         storage, world = self._world.storage, self._world
-        wanted = {"a": bundle.current_version(storage)}
+        try:
+            wanted = {"a": bundle.current_version(storage)}
+        except HeadwaterError as error:  # titles and trends are renewed all the same
+            _log.warning("models cannot be looked for", code=error.code, detail=error.detail)
+            return self._age_of_current() or ("" if "a" in self._bundles else "broken")
         if world.settings.model_b and world.settings.model_b_share > 0:
             wanted["b"] = world.settings.model_b
         trouble = "none"
@@ -187,10 +193,11 @@ class Shelves:
                     if version != self._refused:  # said once, tried again with every look
                         _log.warning("model refused", version=version, code=error.code, detail=error.detail)
                     self._refused = version
+        return self._age_of_current() if "a" in self._bundles else trouble
+
+    def _age_of_current(self) -> str:
+        """Tells the metric how old the model is. "stale" for one that is too old, else nothing."""
         current = self._bundles.get("a")
-        if current is None:
-            measures.MODEL_AGE_S.set(0)
-            return trouble
-        age_s = (world.clock.now() - current.trained_at).total_seconds()
+        age_s = 0.0 if current is None else (self._world.clock.now() - current.trained_at).total_seconds()
         measures.MODEL_AGE_S.set(age_s)
         return "stale" if age_s > STALE_S else ""

@@ -232,8 +232,8 @@ def titles(conn: Connection, asset_ids: Sequence[str] | None = None) -> list[Tit
 
 
 def catalogue_stamp(conn: Connection) -> tuple[object, ...]:
-    """Another one whenever a title came, went or changed."""
-    return tuple(conn.execute(select(func.max(assets.c.updated_at), func.count())).one())
+    """Another one whenever a title that can be watched came, went or changed."""
+    return tuple(conn.execute(select(func.max(assets.c.updated_at), func.count()).where(assets.c.playable)).one())
 
 
 def trending(conn: Connection, now_s: float, *, half_life_s: float, window_s: float, limit: int = 500) -> list[Trend]:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from catalog import store as catalog
+from kit.errors import Unavailable
 from kit.metrics import REGISTRY
 from kit.world import World
 from recommend import bundle, ranked
@@ -53,6 +54,13 @@ class Place:
 
 def degraded(reason: str) -> float:
     return REGISTRY.get_sample_value("headwater_recommend_degraded_total", {"reason": reason}) or 0.0
+
+
+class Away:
+    """A store that never answers."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unavailable("The object store is away.")
 
 
 def history(titles: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -239,7 +247,7 @@ def test_p10_a_new_model_is_taken_up_without_a_restart_and_a_broken_one_is_not(p
     assert place.home("v")["model_version"] == "m1"
 
 
-@pytest.mark.parametrize("fault", ["none", "broken", "stale", "failed", "slow"])
+@pytest.mark.parametrize("fault", ["none", "broken", "away", "stale", "failed", "slow"])
 def test_without_a_usable_model_the_page_is_made_of_what_is_watched(place: Place, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place.send(watched("v", place.titles["river"][0]))
     api, storage = place.api, place.world.storage
@@ -248,6 +256,8 @@ def test_without_a_usable_model_the_page_is_made_of_what_is_watched(place: Place
     elif fault == "broken":
         storage.put("models/m1/manifest.json", b"{}")
         api = open_api(place.world)
+    elif fault == "away":
+        api = open_api(replace(place.world, storage=Away()))
     elif fault == "stale":
         old = a_bundle(history(place.titles), version="old", trained_at=datetime.now(UTC) - timedelta(days=60))
         bundle.publish(storage, old, place.world.clock)
@@ -257,6 +267,7 @@ def test_without_a_usable_model_the_page_is_made_of_what_is_watched(place: Place
         monkeypatch.setattr("recommend.serving._SLOW_S", -1.0)
         assert api.get("/v1/viewers/v/home").json()["source"] == "model"  # this one was slow, the next ones do without
     recommender_of(api)
+    fault = "broken" if fault == "away" else fault
     before = degraded(fault)
     home = api.get("/v1/viewers/v/home").json()
     assert home["source"] in ("trending", "new")
