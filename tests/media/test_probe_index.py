@@ -28,6 +28,7 @@ INDEXED = {  # of these the index alone is read; of the others there is none, or
         "fast-start",
         "half-second",
         "hdr10",
+        "heavy",
         "hevc-10bit",
         "high10",
         "hlg",
