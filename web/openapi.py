@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from web.body_limit import UPLOADS
 from web.problems import MEDIA_TYPE, FieldProblem, Problem
 from web.resources import ASSET_EXAMPLE
 
@@ -20,12 +21,21 @@ _TEXTS = {
     "401": "No API key, or a wrong one.",
     "403": "Not allowed.",
     "404": "No such thing.",
+    "405": "The method is not possible here.",
+    "408": "The body fell silent.",
     "409": "Not in its present state.",
-    "412": "Changed meanwhile (If-Match).",
+    "410": "The upload has ended.",
+    "412": "Changed meanwhile (If-Match); for uploads, another tus version.",
     "413": "The body is too large.",
+    "415": "Another content type is needed.",
     "422": "The input does not fit; `errors` says where.",
+    "423": "Another request is sending to this upload; repeat after Retry-After seconds.",
+    "429": "Too many requests, or too much unfinished; repeat after Retry-After seconds.",
+    "431": "The headers are too large.",
+    "460": "The body does not have the digest that Upload-Checksum names.",
     "503": "A dependency is away; repeat after Retry-After seconds.",
 }
+_OF_TUS = frozenset({"405", "408", "409", "410", "412", "413", "415", "423", "460"})  # whatever the method: a header may override it
 _OPERATIONS = ("get", "put", "post", "delete", "patch", "head", "options")
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -37,7 +47,11 @@ _IDEMPOTENCY_KEY = {
 
 
 def _statuses(method: str, path: str, operation: dict[str, Any]) -> set[str]:
-    statuses = {"400", "503"}
+    statuses = {"400", "431", "503"}
+    if path.startswith("/v1/"):
+        statuses.add("429")
+    if path.startswith(UPLOADS):
+        statuses |= _OF_TUS
     if operation.get("security"):
         statuses |= {"401", "403"}
     if "{" in path:
