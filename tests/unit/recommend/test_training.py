@@ -157,9 +157,10 @@ def test_trending_counts_viewers_and_not_plays() -> None:
     assert trending[0] > 1.5 * trending[1]
 
 
-def test_popularity_counts_nobody_who_gave_up() -> None:
+def test_popularity_and_trending_count_nobody_who_gave_up() -> None:
     given_up = from_codes([0, 1], [0, 0], [START_S] * 2, ["a", "b"], ["x"], signal=[Signal.ABANDONED, Signal.COMPLETED])
-    assert list(dataset.build(given_up, WeightSettings()).popularity) == [1.0]
+    data = dataset.build(given_up, WeightSettings())
+    assert list(data.popularity) == list(data.trending(7.0)) == [1.0]
 
 
 def test_a_short_history_is_learnt_from_with_defaults() -> None:
