@@ -30,7 +30,7 @@ from recommend.interactions import Interactions, from_codes
 from recommend.metrics import Metric
 from recommend.model import Model, needed, only
 from recommend.published import self_check
-from recommend.validation import wanted_of
+from recommend.validation import Cut, wanted_of
 
 Named = Literal["global-time", "leave-one-out", "full-ranking"]
 _ORDERED = "where the file has no timestamps, the order of its lines is the order in time"
@@ -55,7 +55,7 @@ class Task:
     protocol: Named
     history: Interactions
     question: Callable[[Dataset], Question]
-    cut: Literal["time", "last", "share"]
+    cut: Cut
     now_s: float | None
     items: int
     facts: dict[str, Any]
@@ -191,7 +191,7 @@ def full_ranking(train: Path, test: Path, validation: Path | None = None) -> Tas
         return Question(_rows_of(data.by_time, trained), held, trained, counts, said=said)
 
     facts = {"training_rows": len(history), "validation_file": validation is not None}
-    return Task("full-ranking", history, question, "share", None, len(item_ids), facts)
+    return Task("full-ranking", history, question, "given" if extra else "share", None, len(item_ids), facts)
 
 
 def run(task: Task, wanted: Wanted, *, progress: Progress = lambda _what, _share: None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What settings are judged by: folds cut out of the training history, and one number for a table of scores.
 
 Three ways to cut, each as the history itself was cut for its test: at moments in time (own history), the last title of each viewer
-(leave-one-out), and a share of each viewer's titles at random (the text format, which has no time). No row of the test is ever among
-them: these functions are given the training rows only.
+(leave-one-out), a validation file (rows later than 0), and a share of each viewer's titles at random (the text format, which has no
+time). No row of the test is ever among them: these functions are given the training rows only.
 
 The cost is bounded: of a long history a fold keeps whole viewers, drawn by seed, until there are `pairs_at_most`, and judges at most as
 many of them as `cells_at_most` scores allow.
@@ -26,7 +26,7 @@ from recommend.dataset import Dataset, build
 from recommend.interactions import Floats, Interactions, Mask
 from recommend.weights import WeightSettings
 
-Cut = Literal["time", "last", "share"]
+Cut = Literal["time", "last", "share", "given"]
 _TIME_FOLDS = ((0.70, 0.80), (0.80, 0.90), (0.90, 1.0))  # of the rows in order of time: training ends, window ends
 _MANY_ROWS = 300_000  # from here on the last window alone says enough
 _SHARE = 0.15
@@ -90,6 +90,9 @@ def _masks(history: Interactions, cut: Cut, seed: int) -> list[tuple[Mask, Mask]
         shares = _TIME_FOLDS if len(history) < _MANY_ROWS else _TIME_FOLDS[-1:]
         moments = [(np.quantile(history.at_s, one), np.quantile(history.at_s, other)) for one, other in shares]
         return [(history.at_s < one, (history.at_s >= one) & (history.at_s <= other)) for one, other in moments]
+    if cut == "given":
+        held = history.at_s > 0
+        return [(~held, held)]
     if cut == "last":
         order = np.lexsort((np.arange(len(history)), history.at_s, history.viewers))
         last = order[np.flatnonzero(np.r_[np.diff(history.viewers[order]) != 0, True])]

@@ -15,6 +15,7 @@ from recommend.evaluation import Entrant, ask
 from recommend.interactions import Interactions, from_codes
 from recommend.model import Model, only
 from recommend.protocols import Wanted
+from recommend.validation import Bounds, folds
 from recommend.weights import WeightSettings
 from tests.histories import DAY_S, START_S, tasted
 
@@ -181,6 +182,21 @@ def test_a_validation_file_counts_as_history(tmp_path: Path) -> None:
     (tmp_path / "test").write_text("0 3\n")
     found = run(protocols.full_ranking(tmp_path / "train", tmp_path / "test", tmp_path / "valid"), "recall@1", model="popularity")
     assert found["metrics"]["recall@1"] == 1.0  # 1 and 2 are history, 3 is all that is left
+
+
+def test_settings_are_chosen_on_the_validation_file(tmp_path: Path) -> None:
+    history = tasted()
+    lines: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for viewer in range(120):
+        mine = [str(item) for item in history.items[history.viewers == viewer]]
+        for name, part in (("train", mine[4:]), ("valid", mine[2:4]), ("test", mine[:2])):
+            lines[name].append(" ".join([str(viewer), *part]))
+    for name, rows in lines.items():
+        (tmp_path / name).write_text("\n".join(rows) + "\n")
+    task = protocols.full_ranking(tmp_path / "train", tmp_path / "test", tmp_path / "valid")
+    (fold,) = folds(task.history, task.cut, WeightSettings(), seed=1, bounds=Bounds())
+    assert (fold.fit.values.nnz, fold.held.nnz, len(fold.judged)) == (1_200, 240, 120)
+    assert run(task, "recall@20")["chosen_on"] == "validation"
 
 
 @pytest.mark.parametrize("model", ["als", "rp3beta", "popularity", "blend"])
