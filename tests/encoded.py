@@ -3,7 +3,8 @@
     title = encode(world, clip, folder)
     title.whole("480p")   # a playable file: the init segment and all media segments
 
-What a worker does in many jobs is done here in one process, one chunk after another.
+What a worker does in many jobs is done here in one process, in the order in which it would be done: the opening (the first segment of the
+lowest rung) alone, then one chunk after another without it.
 """
 
 from __future__ import annotations
@@ -90,12 +91,20 @@ def encode(
 
 
 def _video(world: World, work: Work, inits: Mapping[str, bytes], runs: list[Completed]) -> Iterator[tuple[str, list[Segment]]]:
-    for chunk in work.plan.chunks:
-        for group in work.plan.groups:
-            wanted = chunk.of(group)
+    opening: dict[str, Sequence[int]] = {work.plan.video[0].name: range(1)}
+    rest = [_without(opening, chunk.of(group)) for chunk in work.plan.chunks for group in work.plan.groups]
+    for wanted in [opening, *rest]:
+        if wanted:
             runs.append(run(world, encode_command(work, wanted)))
             for name, indexes in wanted.items():
                 yield name, [video(work, inits[name], name, index) for index in indexes]
+
+
+def _without(made: Mapping[str, Sequence[int]], wanted: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
+    left: dict[str, Sequence[int]] = {
+        name: [index for index in indexes if index not in made.get(name, ())] for name, indexes in wanted.items()
+    }
+    return {name: indexes for name, indexes in left.items() if indexes}
 
 
 def video(work: Work, init: bytes, name: str, index: int) -> Segment:

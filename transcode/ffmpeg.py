@@ -204,7 +204,7 @@ def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
         picture = _pictures(work, time)
         picture = _chain(picture.filter("trim", end_frame=1), conversion(video))
         picture = picture.filter("scale", width, height, flags=SCALER, out_color_matrix="bt601", out_range="pc")
-        picture = picture.filter("setsar", 1).filter("format", "yuv420p")
+        picture = picture.filter("setsar", 1).filter("format", "yuvj420p")
         target = _file(work.out_dir / f"poster-{index}.jpg")
         still = {"c:v": "mjpeg", "q:v": 3, "color_range": "pc", "fps_mode": "passthrough", "update": 1}
         outputs.append(ffmpeg.output(picture, target, f="image2", **still, **_PLAIN, **{"flags:v": "+bitexact"}))

@@ -166,6 +166,12 @@ def test_the_poster_is_a_picture_with_something_to_see(world: World, clips: Clip
     assert decode_luma(poster, 32, 18).mean() > 60
 
 
+def test_a_source_that_says_nothing_of_its_colours_has_a_poster(world: World, clips: Clips) -> None:
+    asset = described(world, clips("avi"))
+    planned(world, asset)
+    assert do(world, asset, "transcode.poster")[0] is True
+
+
 def test_what_is_stored_and_recorded_is_not_made_again(world: World, clips: Clips) -> None:
     asset = described(world, clips("plain"))
     plan = planned(world, asset)
