@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-playable bench-origin bench-memory bench-sandbox bench-recommend compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -30,6 +30,9 @@ bench-transcode: $(VENV)/.test ## CPU of the pipeline against plain FFmpeg
 
 bench-playable: $(VENV)/.test ## Seconds from the last byte to the first frame, at any length
 	@$(BIN)/python -m bench.playable
+
+bench-ladder: $(VENV)/.test ## The whole ladder: cost, use of all cores, quality, other platforms' way, up to 64 workers
+	@$(BIN)/python -m bench.ladder
 
 bench-origin: $(VENV)/.test ## The edge against plain nginx
 	@$(BIN)/python -m bench.origin
