@@ -145,7 +145,7 @@ def test_one_heavy_viewer_does_not_change_the_others() -> None:
         return found
 
     overlap = np.mean([len(one & other) / 20 for one, other in zip(lists(history), lists(loud), strict=True)])
-    assert overlap > 0.95
+    assert overlap > 0.95, overlap
 
 
 def test_trending_counts_viewers_and_not_plays() -> None:
