@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from implicit.cpu import _als
 from scipy import sparse
 
 from kit.errors import BadRequest, StepFailed
 from recommend.fold_in import AlsSettings
 from recommend.interactions import Floats
+from recommend.solver import kernel
 from recommend.threads import single_blas
 
 _RUN_RATIO = 1.1  # largest over smallest regularization of one call
@@ -130,7 +130,7 @@ def _half_epoch(matrix: Matrix, rows: Floats, others: Floats, runs: list[_Run], 
     width = rows.shape[1]
     for run in runs:
         work = width * (int(matrix.indptr[run.end] - matrix.indptr[run.start]) + width * (run.end - run.start))
-        _als._least_squares_cg(
+        kernel()._least_squares_cg(
             matrix.indptr[run.start : run.end + 1], matrix.indices, matrix.data, rows[run.start : run.end], others,
             run.regularization, threads if work > _WORTH_THREADS else 1, _CG_STEPS,
         )  # fmt: skip
