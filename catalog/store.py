@@ -103,6 +103,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
     "save_segments",
     "set_source_info",
     "set_source_sha256",
+    "show_poster",
     "slim_assets",
     "tallies",
     "update_details",
@@ -358,6 +359,13 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
     statement = upsert(presentations).values(asset_id=asset_id, **values)
     conn.execute(statement.on_conflict_do_update(index_elements=["asset_id"], set_=values, where=~outranked))
     return advance(conn, asset_id, AssetEvent.COMPLETED) if new.stage == "ready" else _write(conn, asset_id, {})
+
+
+def show_poster(conn: Connection, asset_id: str, plan_digest: str, sha256: str, size_bytes: int) -> None:
+    """The presentation of this plan has a poster from now on; it lies in the store. Nothing happens when that is not published."""
+    facts = literal({"poster": {"sha256": sha256, "size_bytes": size_bytes}}, Json)
+    mine = (presentations.c.asset_id == asset_id) & (presentations.c.plan_digest == plan_digest)
+    conn.execute(update(presentations).where(mine).values(multivariant=presentations.c.multivariant.op("||")(facts), has_poster=True))
 
 
 def current_presentation(conn: Connection, asset_id: str) -> PublishedPresentation | None:

@@ -7,6 +7,7 @@ times, and a segment that was made for somebody who could not wait is left out o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ from kit.process import Command
 from kit.step import Beat, Step
 from kit.world import World
 from media import keys
+from media.ids import PlanDigest
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from transcode.cut import AudioCutter, Segment, header_size, video_segment, whole_fragments
@@ -64,6 +66,13 @@ class Planned:
 
     plan: EncodePlan
     inits: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoster:
+    plan_digest: PlanDigest
+    sha256: str  # hex
+    size_bytes: int
 
 
 def _run(world: World, command: Command, on_report: Callable[[Report], None] | None = None) -> None:
@@ -278,8 +287,8 @@ class _AudioFile:
 # -- transcode.poster
 
 
-def poster(world: World, job: Job, _beat: Beat) -> bool:
-    """Store a good picture. False when none could be made: a title without a poster is better than no title."""
+def poster(world: World, job: Job, _beat: Beat) -> StoredPoster | None:
+    """Store a good picture. None when none could be made: a title without a poster is better than no title."""
     title = open_title(world, job.asset_id)
     times = candidates(title.video)
     with title.work(job, picture_needs(times)) as work:
@@ -290,9 +299,10 @@ def poster(world: World, job: Job, _beat: Beat) -> bool:
         paths = [work.out_dir / f"poster-{index}.jpg" for index in range(len(times))]
         sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
         if not any(sizes):
-            return False
-        world.storage.put(keys.poster(title.asset.id, title.plan.digest), paths[best(sizes)], content_type=POSTER_TYPE)
-    return True
+            return None
+        data = paths[best(sizes)].read_bytes()
+    world.storage.put(keys.poster(title.asset.id, title.plan.digest), data, content_type=POSTER_TYPE)
+    return StoredPoster(title.plan.digest, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _require_wanted(error: HeadwaterError) -> None:
@@ -301,8 +311,10 @@ def _require_wanted(error: HeadwaterError) -> None:
         raise error
 
 
-def save_nothing(_conn: Connection, _world: World, _job: Job, _result: bool) -> None:
-    """The poster's object says everything."""
+def save_poster(conn: Connection, _world: World, job: Job, result: StoredPoster | None) -> None:
+    """Shown at once, long before a long title is ready."""
+    if result is not None:
+        catalog.store.show_poster(conn, job.asset_id, result.plan_digest, result.sha256, result.size_bytes)
 
 
 STEPS = (
@@ -310,5 +322,5 @@ STEPS = (
     Step("transcode.encode", encode, save_segments),
     Step("transcode.segment", segment, save_segments),
     Step("transcode.audio", audio, save_segments),
-    Step("transcode.poster", poster, save_nothing),
+    Step("transcode.poster", poster, save_poster),
 )

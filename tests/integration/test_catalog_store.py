@@ -279,6 +279,17 @@ def test_what_was_only_planned_when_it_was_given_up_resolves_to_nothing(conn: Co
         store.resolve_playback(conn, address)
 
 
+def test_a_poster_is_shown_as_soon_as_there_is_one(conn: Connection) -> None:
+    asset = an_asset(conn, S.PROCESSING)
+    store.publish(conn, asset.id, NewPresentation(a_plan().digest, "planned", {"playlist": "#EXTM3U\n"}, has_poster=False))
+    store.show_poster(conn, asset.id, "another plan", "0" * 64, 5)
+    assert store.current_presentation(conn, asset.id).has_poster is False  # type: ignore[union-attr]
+    store.show_poster(conn, asset.id, a_plan().digest, "0" * 64, 5)
+    shown = store.current_presentation(conn, asset.id)
+    assert shown is not None and shown.has_poster
+    assert shown.multivariant == {"playlist": "#EXTM3U\n", "poster": {"sha256": "0" * 64, "size_bytes": 5}}
+
+
 def test_a_signed_address_opens_for_nobody_yet(conn: Connection) -> None:
     asset = an_asset(conn, S.READY, NewAsset(playback_policy="signed"))
     with pytest.raises(Forbidden):
