@@ -87,7 +87,7 @@ def test_not_yet_is_said_in_time_and_never_kept(world: World, title: Published, 
 
 
 def test_when_the_first_is_sent_away_the_next_one_asks(world: World, title: Published, tmp_path: Path) -> None:
-    with edge_of(world, tmp_path, wait_s=1.0) as edge, ThreadPoolExecutor(2) as pool:
+    with edge_of(world, tmp_path, wait_s=5.0) as edge, ThreadPoolExecutor(2) as pool:  # time enough to make it for the second
         both = [pool.submit(httpx.get, edge.address + title.segment(0), timeout=60) for _ in range(2)]
         assert eventually(lambda: len(edge.origin.requests) == 2, 30)  # one after the other
         make_next(world, title)
