@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import platform
 import re
@@ -18,11 +17,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from bench.figures import finish
 from kit.clock import SystemClock
 from stack import leftovers
 from stack.client import Api, Server
@@ -116,12 +116,7 @@ def main() -> int:
             figures = measure(stack, file)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(asdict(figures), indent=1) + "\n")
-    for name, value in asdict(figures).items():
-        print(f"{name:<18} {value}")
-    print("passed" if figures.passed else "FAILED")
-    return 0 if figures.passed else 1
+    return finish(figures, passed=figures.passed, out=chosen.out)
 
 
 if __name__ == "__main__":

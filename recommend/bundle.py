@@ -363,10 +363,3 @@ def prune(storage: Storage, keep: int = 10) -> list[str]:
         for item in list(storage.list(f"{PREFIX}{version}/")):
             storage.delete(item.key)
     return gone
-
-
-def forget_local(folder: Path, keep: str) -> None:
-    """Remove the local copies of other versions. Open mappings stay valid."""
-    for other in folder.iterdir() if folder.is_dir() else ():
-        if other.is_dir() and other.name != keep:
-            shutil.rmtree(other, ignore_errors=True)
