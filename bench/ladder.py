@@ -46,7 +46,7 @@ from media.plan import EncodePlan
 from media.rendition import VideoRendition
 from tests.encoded import EncodedTitle
 from tests.media.conftest import world_without_servers
-from transcode.ffmpeg import SCALER
+from transcode.ffmpeg.run import SCALER
 from transcode.plan import PlanOptions, make_plan
 from worker import flow
 

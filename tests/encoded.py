@@ -22,7 +22,10 @@ from media.info import MediaInfo
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from transcode.cut import AudioCutter, Segment, video_segment
-from transcode.ffmpeg import Work, audio_command, encode_command, init_command, segment_path
+from transcode.ffmpeg.audio import audio_command
+from transcode.ffmpeg.headers import init_command
+from transcode.ffmpeg.run import Work
+from transcode.ffmpeg.video import encode_command, segment_path
 from transcode.plan import PlanOptions, make_plan
 from transcode.verify import check_audio_init, check_same_init, check_video, check_video_init
 

@@ -35,7 +35,7 @@ HOMES_OF_MODULES = {
     "secrets": ("kit/ids.py",),
     "boto3": ("kit/storage/",),
     "celery": ("worker/",),
-    "ffmpeg": ("transcode/ffmpeg.py",),
+    "ffmpeg": ("transcode/ffmpeg/",),
     "fastapi": ("/api.py", "web/"),
     "subprocess": ("kit/process.py", "stack/", "web/frontend/build_hook.py"),  # the last is no part of the running program
 }  # fmt: skip

@@ -24,7 +24,7 @@ from media.rendition import AudioRendition
 from media.segments import MeasuredSegment
 from media.source_map import ByteRange, SourceMap, merged
 from transcode.cut import Segment
-from transcode.ffmpeg import Work
+from transcode.ffmpeg.run import Work
 from transcode.plan import Needs
 
 VIDEO_TYPE, AUDIO_TYPE = "video/mp4", "audio/mp4"

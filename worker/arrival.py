@@ -19,7 +19,7 @@ from kit.jobs import NewJob
 from media.info import MediaInfo
 from media.plan import EncodePlan
 from media.source_map import ByteRange, SourceMap
-from transcode.ffmpeg import audio_run
+from transcode.ffmpeg.audio import audio_run
 from transcode.plan import Needs, audio_needs, video_needs
 
 REWIND = Fraction(0)  # a file that needs more than this can wait until it is whole

@@ -28,7 +28,8 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from tests.clips import Clips
 from tests.readback import decode_luma, ffprobe
-from transcode.steps import ENCODED, STEPS
+from transcode.running import ENCODED
+from transcode.steps import STEPS
 
 BY_KIND = {step.kind: step for step in STEPS}
 

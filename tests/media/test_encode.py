@@ -24,7 +24,8 @@ from tests import readback
 from tests.clips import Clips
 from tests.encoded import EncodedTitle, encode, run, video
 from tests.media.conftest import world_without_servers
-from transcode.ffmpeg import Work, encode_command, segment_path
+from transcode.ffmpeg.run import Work
+from transcode.ffmpeg.video import encode_command, segment_path
 from transcode.plan import PlanOptions, make_plan
 from transcode.verify import BadEncode, MissingFrames, check_video
 

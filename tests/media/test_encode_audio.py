@@ -20,7 +20,8 @@ from tests.clips import Clips
 from tests.encoded import EncodedTitle, encode, run
 from tests.media.conftest import world_without_servers
 from transcode.cut import AudioCutter, header_size
-from transcode.ffmpeg import Work, audio_command, audio_segment_command
+from transcode.ffmpeg.audio import audio_command, audio_segment_command
+from transcode.ffmpeg.run import Work
 from transcode.plan import PlanOptions, make_plan
 
 FRAME_S = 1 / 24

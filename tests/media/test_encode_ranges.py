@@ -14,7 +14,10 @@ from media.source_map import merged, size_of
 from tests.clips import Clips
 from tests.encoded import run
 from tests.media.test_probe_index import CountingStorage
-from transcode.ffmpeg import Work, audio_run, audio_segment_command, encode_command, poster_command, segment_path
+from transcode.ffmpeg.audio import audio_run, audio_segment_command
+from transcode.ffmpeg.picture import poster_command
+from transcode.ffmpeg.run import Work
+from transcode.ffmpeg.video import encode_command, segment_path
 from transcode.plan import PlanOptions, audio_needs, make_plan, picture_needs, video_needs
 
 

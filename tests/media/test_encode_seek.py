@@ -19,8 +19,9 @@ from kit.process import Command
 from kit.world import World
 from media.plan import Chunk
 from tests.media.conftest import world_without_servers
-from transcode import ffmpeg as commands
-from transcode.ffmpeg import Work, encode_command
+from transcode.ffmpeg import run as commands
+from transcode.ffmpeg.run import Work
+from transcode.ffmpeg.video import encode_command
 from transcode.plan import PlanOptions, frames_of, lead_in_keyframe, make_plan
 
 PICTURE = "testsrc2=size=128x72:rate={rate}:duration=20"
@@ -135,7 +136,7 @@ def test_a_start_that_comes_too_late_is_missing_pictures(shot: Shot, monkeypatch
     chunk = work.plan.chunks[1]
     first, end = frames_of_chunk(work, chunk)
     assert len(shown(work, chunk)) == end - first
-    monkeypatch.setattr(commands, "_UNINDEXED", ())
+    monkeypatch.setattr(commands, "UNINDEXED", ())
     late = shown(work, chunk)
     assert 0 < len(late) < end - first
     assert late[0][0] > 0

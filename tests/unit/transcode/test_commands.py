@@ -16,7 +16,11 @@ import pytest
 from kit.process import Command
 from media.info import MediaInfo
 from tests.sources import sound, source, video
-from transcode.ffmpeg import PROGRESS, STALL_S, Work, audio_command, audio_segment_command, encode_command, init_command, poster_command
+from transcode.ffmpeg.audio import audio_command, audio_segment_command
+from transcode.ffmpeg.headers import init_command
+from transcode.ffmpeg.picture import poster_command
+from transcode.ffmpeg.run import PROGRESS, STALL_S, Work
+from transcode.ffmpeg.video import encode_command
 from transcode.plan import PLANNER_VERSION, PlanOptions, make_plan
 
 GOLDEN = Path(__file__).parents[2] / "golden"

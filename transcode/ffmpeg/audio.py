@@ -1,0 +1,89 @@
+"""The sound of a title: the whole track in one encoder run, or one segment of it alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import ffmpeg
+
+from kit.process import Command
+from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media.plan import EncodePlan
+from media.rendition import AudioRendition
+from transcode.ffmpeg.run import PLAIN, SMALL_MEMORY_BYTES, UNINDEXED, Stream, Work, command_of, confinement, file_url, sound_of
+from transcode.table import AAC_PRIMING_FRAMES
+
+AUDIO_RUN_UP_FRAMES = 96  # about two seconds
+AUDIO_RUN_OUT_FRAMES = 8
+
+_AUDIO_FRAGMENTS = "+empty_moov+default_base_moof+cmaf+skip_trailer"
+
+
+def audio_command(work: Work) -> Command:
+    """The whole track in one encoder run, to `out_dir`/<name>.mp4: `grid.audio_frames` AAC frames behind one of priming.
+
+    Gaps become silence, and the track is begun and ended with the video, so that sample n is heard n / 48,000 s into the title.
+    """
+    return _audio_run(work, 0, work.plan.grid.audio_frames, None)
+
+
+def audio_segment_command(work: Work, index: int) -> tuple[Command, int]:
+    """One segment of the track by itself, for a viewer who cannot wait for the whole; and how many AAC frames come before it in
+    the output, priming included.
+    """
+    first, _ = work.plan.grid.audio_bounds(index)
+    begin, until = audio_run(work.plan, work.info.container, index)
+    start = work.plan.origin + Fraction(begin * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
+    return _audio_run(work, begin, until, start if begin else None), AAC_PRIMING_FRAMES + first - begin
+
+
+def audio_run(plan: EncodePlan, container: str, index: int) -> tuple[int, int]:
+    """The AAC frames [begin, end) to encode for one segment of the track.
+
+    The run begins two seconds early, so that decoder and encoder have settled when the segment begins, and ends a little late, because
+    the encoder looks ahead. Where the container has no index to find that place with, it begins at the start.
+    """
+    first, end = plan.grid.audio_bounds(index)
+    seekable = not any(name in UNINDEXED for name in container.split(","))
+    begin = max(0, first - AUDIO_RUN_UP_FRAMES) if seekable else 0
+    return begin, min(plan.grid.audio_frames, end + AUDIO_RUN_OUT_FRAMES)
+
+
+def _audio_run(work: Work, begin: int, end: int, seek: Fraction | None) -> Command:
+    """AAC frames [begin, end) of the track, in one encoder run. `seek`: the source time to begin reading at."""
+    rendition = work.plan.audio
+    if rendition is None:
+        raise ValueError("the plan has no audio")
+    stream = next(item for item in work.info.audio if item.index == rendition.source_index)
+    samples = (end - begin) * AAC_FRAME_SAMPLES
+    shift = round(work.plan.origin * AUDIO_RATE_HZ) + begin * AAC_FRAME_SAMPLES
+    sound = sound_of(work, stream, seek)
+    sound = sound.filter("asettb", f"1/{AUDIO_RATE_HZ}").filter("asetpts", f"PTS-({shift})")
+    if stream.channels == 1:
+        sound = sound.filter(
+            "channelmap", map="0|0", channel_layout="stereo"
+        )  # at full level on both sides; the resampler's own mix is 3 dB lower
+    # Gaps are filled and overlaps dropped from 20 ms on; at swresample's own 100 ms, lips would be seen to be out of step.
+    sound = sound.filter("aresample", AUDIO_RATE_HZ, **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
+    sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
+    sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+    output = audio_output(sound, rendition, work.out_dir)
+    # Audio is computed in floating point, which SIMD code of different CPUs rounds differently. Plain code costs 3 % more here.
+    confine = confinement(work, SMALL_MEMORY_BYTES)
+    return command_of([output], work.program, confine, timeout_s=300 + float(work.info.duration), cpu_flags="0")
+
+
+def audio_output(sound: Stream, rendition: AudioRendition, out_dir: Path) -> Stream:
+    options: dict[str, str | int] = {
+        "c:a": "aac",
+        "b:a": rendition.bitrate_bps,
+        "ar": rendition.sample_rate_hz,
+        "ac": rendition.channels,
+        "flags:a": "+bitexact",
+        "use_editlist": 0,  # the priming frame is cut off instead (`transcode.cut`)
+        "flush_packets": 1,  # the file is read while it grows
+        "frag_duration": 2_000_000,  # microseconds; only how much FFmpeg holds before it writes
+        "movflags": _AUDIO_FRAGMENTS,
+    }
+    return ffmpeg.output(sound, file_url(out_dir / f"{rendition.name}.mp4"), f="mp4", **options, **PLAIN)

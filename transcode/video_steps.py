@@ -1,0 +1,95 @@
+"""The pictures: a chunk of a group of rungs, or one segment of one rung."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+
+from kit import log
+from kit.errors import Rejected
+from kit.jobs import Job
+from kit.step import Beat
+from kit.world import World
+from media.plan import EncodePlan
+from media.segments import MeasuredSegment
+from transcode.cut import Segment, video_segment
+from transcode.ffmpeg.run import Work
+from transcode.ffmpeg.video import encode_command, segment_path
+from transcode.plan import frames_of, video_needs
+from transcode.progress import pieces, written
+from transcode.running import ENCODED, run
+from transcode.title import VIDEO_TYPE, Title, open_title
+from transcode.verify import MissingFrames, check_video
+
+# How far before a chunk decoding begins, attempt by attempt. The first is nearly always right. An index that lies, or a keyframe that
+# is none, shows as missing frames; then less is asked of the source, and at last it is decoded from its start.
+REWINDS: tuple[Fraction | None, ...] = (Fraction(0), Fraction(10), None)
+
+_log = log.logger(__name__)
+
+Measured = Mapping[str, Sequence[MeasuredSegment]]  # by rendition
+Wanted = Mapping[str, Sequence[int]]  # indexes of segments by rendition, ascending
+
+
+def encode(world: World, job: Job, beat: Beat) -> Measured:
+    """One chunk of one group of rungs."""
+    title = open_title(world, job.asset_id, job.args["renditions"])
+    return encode_segments(title, title.plan.chunks[job.args["chunk"]].of(job.args["renditions"]), job, beat)
+
+
+def encode_segments(title: Title, wanted: Wanted, job: Job, beat: Beat) -> Measured:
+    made = {name: list(title.stored(name, indexes)) for name, indexes in wanted.items()}
+    there = {name: {segment.index for segment in segments} for name, segments in made.items()}
+    missing = {name: [index for index in indexes if index not in there[name]] for name, indexes in wanted.items()}
+    missing = {name: indexes for name, indexes in missing.items() if indexes}
+    if missing:
+        for name, segments in _encode_missing(title, missing, job, beat).items():
+            made[name] += [title.store(name, item, VIDEO_TYPE) for item in segments]
+    return made
+
+
+def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat) -> dict[str, list[Segment]]:
+    """Encode until the output is what was planned. Raises Rejected when the source lacks frames."""
+    first, end = frames_of(title.plan, wanted)
+    for rewind in REWINDS:
+        with title.work(job, video_needs(title.plan, title.video, wanted, rewind)) as work, beat.looking(_look(title, work, wanted, beat)):
+            run(title.world, encode_command(work, wanted, rewind=rewind))
+            try:
+                return {name: [_verified(title, work, name, index) for index in indexes] for name, indexes in wanted.items()}
+            except MissingFrames as error:
+                _log.warning("frames are missing", said=error.detail)
+    raise Rejected(
+        f"The pictures between {_clock(title.plan, first)} and {_clock(title.plan, end)} cannot all be decoded.", code="decode_failed"
+    )
+
+
+def _look(title: Title, work: Work, wanted: Wanted, beat: Beat) -> Callable[[], None]:
+    """Tells how far a run is that writes these segments."""
+    plan, began_s = title.plan, title.world.clock.monotonic_s()
+    paths = {name: {index: segment_path(work.out_dir, name, index) for index in indexes} for name, indexes in wanted.items()}
+    expected = pieces(plan.grid, [plan.rendition(name) for name in wanted], paths)
+    first, end = frames_of(plan, wanted)
+    whole_s = float((end - first) / plan.grid.frame_rate)
+    seen = 0.0
+
+    def look() -> None:
+        nonlocal seen
+        done = written(expected, plan.grid.gop_frames)
+        if done > seen:
+            seen = done
+            speed = done * whole_s / max(0.001, title.world.clock.monotonic_s() - began_s)
+            fps = round(speed * float(plan.grid.frame_rate), 1)
+            beat.progress(ENCODED * done, fps=fps, speed=round(speed, 3), media_s=round(done * whole_s, 3))
+
+    return look
+
+
+def _verified(title: Title, work: Work, name: str, index: int) -> Segment:
+    data = segment_path(work.out_dir, name, index).read_bytes()
+    fragments = check_video(data, title.plan, title.plan.rendition(name), index, init_sha256=title.init_sha256[name])
+    return video_segment(data, fragments, title.plan, index)
+
+
+def _clock(plan: EncodePlan, frame: int) -> str:
+    minutes, seconds = divmod(int(frame / plan.grid.frame_rate), 60)
+    return f"{minutes}:{seconds:02}"
