@@ -162,6 +162,16 @@ class InitSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPlaylist:
+    """A media or I-frame playlist as it lies in the store, below its rendition."""
+
+    rendition: str
+    name: str  # index.m3u8, iframes.m3u8
+    sha256: str  # hex
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewPresentation:
     """What is to be published: `multivariant` is whatever the packager needs to render the playlists, as JSON."""
 
@@ -169,6 +179,7 @@ class NewPresentation:
     stage: Stage
     multivariant: Mapping[str, Any]
     has_poster: bool
+    playlists: tuple[StoredPlaylist, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from catalog.asset import AssetStatus, InitSegment
+from catalog.asset import AssetStatus, InitSegment, StoredPlaylist
 from catalog.bitrate import measure
 from catalog.codec import plan_from_json, plan_to_json
-from catalog.tables import assets, init_segments, plans, presentations, renditions, segments
+from catalog.tables import assets, init_segments, plans, playlists, presentations, renditions, segments
 from kit.errors import NotFound, StepFailed
 from media.grid import AUDIO_RATE_HZ
 from media.ids import PlanDigest
@@ -101,6 +101,14 @@ def load_init(conn: Connection, asset_id: str, plan_digest: str, rendition: str)
     if row is None:
         raise NotFound(f"The plan has no init segment of {rendition}.", code="init_not_found")
     return InitSegment(row.sha256, row.size_bytes)
+
+
+def save_playlists(conn: Connection, asset_id: str, plan_digest: str, stored: Sequence[StoredPlaylist]) -> None:
+    """Note what these playlists are now. The ones of a later release may differ in their words."""
+    for item in stored:
+        found = {"sha256": item.sha256, "size_bytes": item.size_bytes}
+        row = upsert(playlists).values(asset_id=asset_id, plan_digest=plan_digest, rendition=item.rendition, name=item.name, **found)
+        conn.execute(row.on_conflict_do_update(index_elements=list(playlists.primary_key.columns), set_=found))
 
 
 def save_segments(conn: Connection, asset_id: str, plan_digest: str, rendition: str, measured: Sequence[MeasuredSegment]) -> None:

@@ -58,6 +58,7 @@ from catalog.plan_store import (
     load_segments,
     lock_segments,
     save_plan,
+    save_playlists,
     save_segments,
 )
 from catalog.progress import LATELY_S, PACE_S, PROGRESS_AGE_S, JobTally
@@ -348,6 +349,7 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
         next_status(asset.status, AssetEvent.COMPLETED)  # refused before anything is written
     if asset.status is AssetStatus.DELETED:
         return asset
+    save_playlists(conn, asset_id, new.plan_digest, new.playlists)
     values = {
         "plan_digest": new.plan_digest,
         "stage": new.stage,

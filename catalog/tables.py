@@ -156,3 +156,26 @@ presentations = Table(
     Column("published_at", Timestamp, nullable=False, server_default=_NOW),
     Index("ix_presentations_plan_digest", "plan_digest"),
 )
+
+playlists = Table(
+    "playlists",
+    metadata,
+    Column("asset_id", Text, primary_key=True),
+    Column("plan_digest", Text, primary_key=True),
+    Column("rendition", Text, primary_key=True),
+    Column("name", Text, primary_key=True),  # of the object below its rendition: index.m3u8, iframes.m3u8
+    Column("sha256", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    ForeignKeyConstraint(*_RENDITION, ondelete="CASCADE"),
+)
+
+scrubs = Table(
+    "scrubs",  # how far a check of the stored objects is that has not come to its end
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("salt", Text, nullable=False),  # which objects a sample takes
+    Column("owner", Text, nullable=False),
+    Column("key", Text, nullable=False),  # the last object that was looked at, of this owner
+    Column("seen", Json, nullable=False),
+    Column("updated_at", Timestamp, nullable=False, server_default=_NOW),
+)

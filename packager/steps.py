@@ -6,7 +6,8 @@ not made yet. At stage "ready", when everything is, it makes sure that every obj
 recorded size, and hands over the row with the measured rates. Saving the row is the publication: a viewer sees the presentation
 before it or the one after it, never half of one.
 
-Media and I-frame playlists follow from the plan, so they are written once; "ready" only replaces what was lost.
+Media and I-frame playlists follow from the plan, so they are written once; "ready" only replaces what was lost. A repair
+(`catalog.repair`) asks for all of them to be written again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from catalog import store
-from catalog.asset import InitSegment, NewPresentation, Stage
+from catalog.asset import InitSegment, NewPresentation, Stage, StoredPlaylist
 from kit.errors import StepFailed
 from kit.jobs import Job
 from kit.step import Beat, Step
@@ -85,15 +86,22 @@ def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
     stored = {found.key: found.size_bytes for found in world.storage.list(keys.plan_prefix(asset, plan.digest))}
     presentation = planned(plan) if stage == "planned" else _measured(world, asset, plan, stored)
     beat.progress(0.5)
+    written = []
     for key, text in playlists(asset, plan, presentation).items():
         body = text.encode()
-        if stored.get(key) != len(body):
+        if stored.get(key) != len(body) or job.args.get("rewrite"):
             world.storage.put(key, body, content_type=PLAYLIST_TYPE)
+        written.append(_as_stored(key, body))
     poster = keys.poster(asset, plan.digest)
     row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest)}
     if poster in stored:
         row["poster"] = {"sha256": hashlib.sha256(world.storage.get(poster)).hexdigest(), "size_bytes": stored[poster]}
-    return NewPresentation(plan.digest, stage, row, has_poster=poster in stored)
+    return NewPresentation(plan.digest, stage, row, has_poster=poster in stored, playlists=tuple(written))
+
+
+def _as_stored(key: str, body: bytes) -> StoredPlaylist:
+    rendition, name = key.split("/")[-2:]
+    return StoredPlaylist(rendition, name, hashlib.sha256(body).hexdigest(), len(body))
 
 
 def save(conn: Connection, _world: World, job: Job, result: NewPresentation) -> None:
