@@ -1,8 +1,9 @@
 """Keeps the parts of a local Headwater running, and ends them.
 
 Parts are started stage by stage: those of one stage at the same time, a stage when the one before is ready. While they run, a part
-that ends is started again, unless it keeps ending: then everything is stopped with a sentence. Parts are stopped in the reverse
-order of their stages. `next_step` decides what happens to a part that ended; the rest does it.
+that ends is started again after a pause, as often as it has to be: titles go on being watched while a worker keeps dying. Only one
+that cannot start any more, time after time, ends everything with a sentence, because no waiting will help it. Parts are stopped in
+the reverse order of their stages. `next_step` decides what happens to a part that ended; the rest does it.
 
 The console is somebody else's: everything that happens is told to a `Teller`.
 """
@@ -23,7 +24,8 @@ from stack.child import Child, Part, PartFailed
 _LOOK_S = 0.25
 _ROTATE_EVERY_S = 30.0
 _LOG_LIMIT_BYTES = 10 << 20
-_RESTARTS, _WINDOW_S = 4, 120.0
+_FAILED_STARTS, _WINDOW_S = 4, 120.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.4, 5.0
 
 
 class Teller(Protocol):
@@ -35,9 +37,22 @@ class Teller(Protocol):
     def stopped(self, seconds: float) -> None: ...
 
 
-def may_restart(earlier_s: Sequence[float], now_s: float) -> bool:
-    """Whether a part that ended is started again, given when it was restarted before: four times in two minutes at most."""
-    return sum(1 for at_s in earlier_s if now_s - at_s < _WINDOW_S) < _RESTARTS
+@dataclass(frozen=True, slots=True)
+class End:
+    """That a part ended once. `was_well`: it had been ready before."""
+
+    at_s: float
+    was_well: bool
+
+
+def next_step(ends: Sequence[End], now_s: float) -> float | None:
+    """How many seconds to wait before a part is started again whose ends are given, the present one last; None when that is
+    hopeless: it has ended more than four times in two minutes without having been ready. Pauses double with each end in that time.
+    """
+    lately = [end for end in ends if now_s - end.at_s < _WINDOW_S]
+    if sum(not end.was_well for end in lately) > _FAILED_STARTS:
+        return None
+    return min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2.0 ** (len(lately) - 1))
 
 
 def ending(part: Part, exit_code: int, last_words: str) -> str:
@@ -61,7 +76,9 @@ def rotate(log: Path, limit_bytes: int = _LOG_LIMIT_BYTES) -> None:
 class _Running:
     describe: Callable[[], Part]  # again before every start: it also clears away what a killed one left behind
     child: Child
-    restarts_s: list[float]
+    ends: list[End]
+    is_well: bool = False  # it has been ready since its last start
+    due_s: float | None = None  # when it is to be started again, once it has ended
 
 
 class Supervisor:
@@ -94,30 +111,41 @@ class Supervisor:
             stage.append(_Running(describe, Child(describe(), self._marks), []))  # noqa: PERF401 - when one fails, those before it have to be stopped
         for running in stage:
             self._teller.ready(running.child.part, running.child.wait_ready(give_up=self._wanted_to_stop.is_set))
+            running.is_well = True
 
     def watch(self) -> None:
-        """Until a signal asks to stop. Raises PartFailed when a part keeps ending."""
+        """Until a signal asks to stop. Raises PartFailed when a part cannot start any more."""
         rotated_s = self._clock.monotonic_s()
         while not self._wanted_to_stop.wait(_LOOK_S):
             for stage in self._stages:
                 for running in stage:
-                    if running.child.exit_code is not None and not self._wanted_to_stop.is_set():
-                        self._restart(running)
+                    if not self._wanted_to_stop.is_set():
+                        self._look_after(running)
             if self._clock.monotonic_s() - rotated_s > _ROTATE_EVERY_S:
                 rotated_s = self._clock.monotonic_s()
                 for child in self.children():
                     rotate(child.part.log)
 
-    def _restart(self, running: _Running) -> None:
+    def _look_after(self, running: _Running) -> None:
+        """One part, without waiting: the others may need something too."""
+        if running.due_s is not None:
+            if self._clock.monotonic_s() >= running.due_s:
+                running.child, running.due_s, running.is_well = Child(running.describe(), self._marks), None, False
+        elif running.child.exit_code is not None:
+            self._ended(running)
+        elif not running.is_well:
+            running.is_well = running.child.part.ready()
+
+    def _ended(self, running: _Running) -> None:
         child, now_s = running.child, self._clock.monotonic_s()
         how = ending(child.part, child.exit_code or 0, child.last_words())
         child.stop()  # whoever it left behind
-        if not may_restart(running.restarts_s, now_s):
+        running.ends = [*(end for end in running.ends if now_s - end.at_s < _WINDOW_S), End(now_s, running.is_well)]
+        pause_s = next_step(running.ends, now_s)
+        if pause_s is None:
             raise PartFailed(f"{how}, again and again, so everything was stopped. Its log is {child.part.log}.")
-        running.restarts_s.append(now_s)
-        self._teller.restarted(child.part, f"{how} and was started again.")
-        self._clock.sleep(min(5.0, 0.2 * 2 ** len(running.restarts_s)))
-        running.child = Child(running.describe(), self._marks)
+        running.due_s = now_s + pause_s
+        self._teller.restarted(child.part, f"{how} and is started again.")
 
     def stop(self) -> None:
         """Everything that was started, the last stage first, and nothing else."""

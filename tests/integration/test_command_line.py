@@ -169,4 +169,4 @@ def test_a_worker_killed_while_it_encodes_costs_nobody_anything(local_stack: Loc
         assert eventually(lambda: api.get(f"/v1/assets/{made['id']}").json()["status"] in ("ready", "errored"), limit_s=240)
         asset = api.get(f"/v1/assets/{made['id']}").json()
     assert (asset["status"], asset["error"]) == ("ready", None)
-    assert "worker was ended by SIGKILL and was started again." in local_stack.said()
+    assert "worker was ended by SIGKILL and is started again." in local_stack.said()

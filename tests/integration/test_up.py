@@ -110,7 +110,7 @@ def test_parts_that_die_are_started_again_until_one_keeps_dying(stack: LocalStac
     for turn, words in enumerate(("bin/postgres", "valkey-server", "bin/weed", "stack.cli api", "stack.cli worker", "nginx: master")):
         leader = min(pids(stack, words))
         os.kill(leader, signal.SIGKILL)
-        assert eventually(lambda turn=turn: stack.said().count("was ended by SIGKILL and was started again.") == turn + 1), words
+        assert eventually(lambda turn=turn: stack.said().count("was ended by SIGKILL and is started again.") == turn + 1), words
         assert eventually(lambda words=words, leader=leader: any(pid != leader for pid in pids(stack, words))), words
         assert eventually(lambda: _status(f"{stack.url}/readyz") == 200), f"{words}\n{stack.last_logs()}"
 

@@ -7,23 +7,30 @@ from pathlib import Path
 import pytest
 
 from stack.child import Part
-from stack.supervise import ending, may_restart, rotate
+from stack.supervise import End, ending, next_step, rotate
 
 PART = Part("worker", ("/bin/true",), Path("/logs/worker.log"), ready=lambda: True)
 
 
+def ends(*at_s: float, was_well: bool) -> list[End]:
+    return [End(moment_s, was_well) for moment_s in at_s]
+
+
 @pytest.mark.parametrize(
-    ("earlier_s", "now_s", "again"),
+    ("ended", "now_s", "pause_s"),
     [
-        ([], 0, True),
-        ([1, 2, 3], 4, True),
-        ([1, 2, 3, 4], 5, False),
-        ([1, 2, 3, 4], 121.5, True),  # the first of them is more than two minutes ago
-        ([1, 2, 3, 4], 120.5, False),
+        (ends(0, was_well=True), 0, 0.4),
+        (ends(1, 2, 3, was_well=True), 3, 1.6),
+        (ends(*range(50), was_well=True), 49, 5.0),  # it worked each time: it is started again for ever, slowly
+        (ends(1, 2, 3, 4, was_well=False), 4, 3.2),
+        (ends(1, 2, 3, 4, 5, was_well=False), 5, None),
+        (ends(1, 2, 3, 4, was_well=False) + ends(5, was_well=True), 5, 5.0),
+        (ends(1, 2, 3, 4, 121.5, was_well=False), 121.5, 3.2),  # the first of them is more than two minutes ago
+        (ends(1, 2, 3, 4, 120.5, was_well=False), 120.5, None),
     ],
 )
-def test_a_part_is_started_again_unless_it_keeps_ending(earlier_s: list[float], now_s: float, again: bool) -> None:
-    assert may_restart(earlier_s, now_s) is again
+def test_a_part_is_started_again_unless_it_cannot_start(ended: list[End], now_s: float, pause_s: float | None) -> None:
+    assert next_step(ended, now_s) == pause_s
 
 
 @pytest.mark.parametrize(
