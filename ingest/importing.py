@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog.asset import AssetEvent
-from ingest import upload
+from ingest import strays, upload
 from ingest.received import received
 from ingest.writer import Target, part_writer
 from kit import http, job_store
@@ -67,6 +67,7 @@ def run_import(world: World, job: Job, beat: Beat) -> SourceObject:
     asset_id = AssetId(job.asset_id)
     with suppress(MissingObject):
         found = world.storage.stat(keys.source(asset_id))
+        _forget(world.storage, asset_id)  # what an attempt left that was killed after its last part
         return SourceObject(found.key, found.size_bytes)
     try:
         return asyncio.run(_cancellable(world, asset_id, str(job.args["url"]), beat))
@@ -106,7 +107,7 @@ async def _transfer(world: World, asset_id: AssetId, url: str, beat: Beat) -> So
             size_bytes = await _store(world, asset_id, multipart_id, response, beat)
         except (HeadwaterError, asyncio.CancelledError):
             with suppress(Unavailable):  # the note is still there for the next attempt
-                _forget(world.storage, asset_id, multipart_id)
+                _forget(world.storage, asset_id)
             raise
         world.storage.delete(keys.import_note(asset_id))
     return SourceObject(keys.source(asset_id), size_bytes)
@@ -136,15 +137,17 @@ async def _store(world: World, asset_id: AssetId, multipart_id: str, response: R
 
 
 def _open(storage: Storage, asset_id: AssetId) -> str:
-    """A new multipart upload, noted, after freeing the one of an attempt that was killed."""
-    note = keys.import_note(asset_id)
-    with suppress(MissingObject):
-        storage.abort_multipart(keys.source(asset_id), storage.get(note).decode())
+    """A new multipart upload, noted, after freeing those of attempts that were killed."""
+    _forget(storage, asset_id)
     multipart_id = storage.create_multipart(keys.source(asset_id))
-    storage.put(note, multipart_id.encode())
+    storage.put(keys.import_note(asset_id), multipart_id.encode())
     return multipart_id
 
 
-def _forget(storage: Storage, asset_id: AssetId, multipart_id: str) -> None:
-    storage.abort_multipart(keys.source(asset_id), multipart_id)
-    storage.delete(keys.import_note(asset_id))
+def _forget(storage: Storage, asset_id: AssetId) -> None:
+    """Frees the multipart upload that is noted, and any whose maker was killed before it could note it."""
+    key, note = keys.source(asset_id), keys.import_note(asset_id)
+    with suppress(MissingObject):
+        storage.abort_multipart(key, storage.get(note).decode())
+    strays.abort(storage, key)
+    storage.delete(note)

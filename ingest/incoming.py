@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog.asset import NewAsset
-from ingest import store
+from ingest import store, strays
 from ingest.details import title_from_name
 from ingest.importing import SourceObject
 from ingest.received import received
@@ -66,6 +66,7 @@ def run_adopt(world: World, job: Job, beat: Beat) -> SourceObject:  # noqa: ARG0
         raise Rejected("The dropped file is empty.", code="empty")
     if size_bytes > world.settings.max_upload_bytes:
         raise TooLarge(f"The dropped file has {size_bytes} bytes; at most {world.settings.max_upload_bytes} are accepted.")
+    strays.abort(world.storage, source.key)  # of an attempt that was killed while it copied a large file
     if not _is_there(world.storage, source):
         _copy(world.storage, key, etag, source)
     if _etag(world.storage, key) == etag:

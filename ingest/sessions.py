@@ -19,7 +19,7 @@ import catalog.store
 from catalog import early
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, WrongStatus
 from catalog.early import Early
-from ingest import quota, store, upload
+from ingest import quota, store, strays, upload
 from ingest.received import received, received_early
 from ingest.upload import Offer, Tail, UploadEvent, UploadGone, UploadSession, UploadState
 from kit import db, ids
@@ -270,10 +270,12 @@ def expire(world: World, upload_id: str) -> UploadSession:
 
 def free(world: World, session: UploadSession) -> None:
     """Removes what an ended upload left in the store; of a complete one all but its source. Repeating it is harmless."""
+    key = keys.source(session.asset_id)
     if session.state is not UploadState.COMPLETE:
         if session.multipart_id is not None:
-            world.storage.abort_multipart(keys.source(session.asset_id), session.multipart_id)
-        world.storage.delete(keys.source(session.asset_id))
+            world.storage.abort_multipart(key, session.multipart_id)
+        world.storage.delete(key)
+    strays.abort(world.storage, key)  # of a request that was killed before it could save the id
     for leftover in world.storage.list(keys.upload_prefix(session.id)):
         world.storage.delete(leftover.key)
     with transaction(world) as conn:

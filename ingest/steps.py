@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ingest import probe, upload_steps
+from ingest import probe, strays, upload_steps
 
-STEPS = (*upload_steps.STEPS, *probe.PROBE_STEPS)
+STEPS = (*upload_steps.STEPS, *probe.PROBE_STEPS, *strays.STEPS)

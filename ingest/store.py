@@ -216,6 +216,12 @@ def unfreed_uploads(conn: Connection, limit: int) -> tuple[UploadSession, ...]:
     return tuple(_session(row) for row in conn.execute(query).mappings())
 
 
+def is_multipart_of_open(conn: Connection, multipart_id: str) -> bool:
+    """Whether an upload that may still be continued or closed is stored in this multipart upload."""
+    query = select(uploads.c.id).where(uploads.c.multipart_id == multipart_id, uploads.c.state.in_(_OPEN))
+    return conn.execute(query).first() is not None
+
+
 def mark_freed(conn: Connection, upload_id: str) -> None:
     conn.execute(update(uploads).where(uploads.c.id == upload_id).values(freed_at=_NOW))
     forget_parts(conn, upload_id)

@@ -15,6 +15,11 @@ def source(asset: AssetId) -> str:
     return f"{SOURCES}{asset}/source"
 
 
+def asset_of(key: str) -> str | None:
+    """The asset whose source or presentation has this key."""
+    return key.split("/")[1] if key.startswith((SOURCES, PRESENTATIONS)) else None
+
+
 def source_prefix(asset: AssetId) -> str:
     """Everything that belongs to the source of one asset."""
     return f"{SOURCES}{asset}/"

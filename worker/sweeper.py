@@ -1,7 +1,7 @@
 """The sweeper: looks after what nobody else would notice.
 
 Every fifteen seconds it takes back the jobs of workers that are not heard of any more, rings again for jobs that are due and
-that nobody came for, gives up uploads that have expired, and asks for the nightly work. Beside it run the relay of the outbox and
+that nobody came for, gives up uploads that have expired, and asks for the daily and nightly work. Beside it run the relay of the outbox and
 the watch over `incoming/`. Each of these may run any number of times at once: they decide under row locks.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ingest.expiry
+import ingest.strays
 import ingest.watch
 import recommend.lake_steps
 from kit import db, job_store, log
@@ -64,12 +65,19 @@ def ask_for_compaction(world: World) -> None:
         recommend.lake_steps.ask_for_compaction(conn, world.clock.now())
 
 
+def ask_for_strays(world: World) -> None:
+    """Every day, what the dead left half uploaded is looked for."""
+    with world.db.begin() as conn:
+        ingest.strays.ask(conn, world.clock.now())
+
+
 def sweep(world: World, flow: Flow) -> None:
     """One round of everything. An outage is said in one line, and ends the round."""
     duties: tuple[tuple[str, Callable[[], object]], ...] = (
         ("jobs", lambda: sweep_jobs(world, flow)),
         ("uploads", lambda: ingest.expiry.expire(world)),
         ("history", lambda: ask_for_compaction(world)),
+        ("strays", lambda: ask_for_strays(world)),
     )
     for what, do in duties:
         try:

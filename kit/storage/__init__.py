@@ -56,6 +56,15 @@ class StoredPart:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenMultipart:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    started_at: datetime  # by the store's clock
+
+
 class Storage(Protocol):
     """One bucket."""
 
@@ -105,6 +114,11 @@ class Storage(Protocol):
 
     def abort_multipart(self, key: str, upload_id: str) -> None:
         """Frees the parts. Aborting what is not there is success."""
+        ...
+
+    def open_multiparts(self, prefix: str) -> Iterator[OpenMultipart]:
+        """Multipart uploads under way whose key starts with `prefix`. Only for tidying up after the dead: a store may leave some out.
+        All are asked to list those of one key when the key itself is the prefix; MinIO and its kin list no others."""
         ...
 
     def presign_get(self, key: str, *, expires_s: int) -> str:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from kit.clock import Clock, SystemClock
 from kit.ids import token
-from kit.storage import MissingObject, MissingUpload, ObjectInfo, StorageRefused, StoredPart
+from kit.storage import MissingObject, MissingUpload, ObjectInfo, OpenMultipart, StorageRefused, StoredPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class _Object:
 @dataclass(slots=True)
 class _Upload:
     key: str
+    started_at: datetime
     parts: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -89,7 +90,7 @@ class MemoryStorage:
         del content_type
         upload_id = token(12)
         with self._lock:
-            self._uploads[upload_id] = _Upload(key)
+            self._uploads[upload_id] = _Upload(key, self._clock.now().astimezone(UTC))
         return upload_id
 
     def put_part(self, key: str, upload_id: str, number: int, data: bytes | BinaryIO) -> StoredPart:
@@ -114,6 +115,11 @@ class MemoryStorage:
         del key
         with self._lock:
             self._uploads.pop(upload_id, None)
+
+    def open_multiparts(self, prefix: str) -> Iterator[OpenMultipart]:
+        with self._lock:
+            found = [OpenMultipart(upload.key, name, upload.started_at) for name, upload in self._uploads.items()]
+        return (upload for upload in found if upload.key.startswith(prefix))
 
     def presign_get(self, key: str, *, expires_s: int) -> str:
         return f"http://memory.invalid/{key}?expires={expires_s}"

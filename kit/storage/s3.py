@@ -26,7 +26,7 @@ from kit import metrics
 from kit.errors import HeadwaterError, Unavailable
 from kit.ids import token
 from kit.settings import Settings
-from kit.storage import MissingObject, MissingUpload, ObjectInfo, StorageRefused, StoredPart
+from kit.storage import MissingObject, MissingUpload, ObjectInfo, OpenMultipart, StorageRefused, StoredPart
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -196,6 +196,17 @@ class S3Storage:
     def abort_multipart(self, key: str, upload_id: str) -> None:
         with suppress(MissingUpload, MissingObject):
             self._call("abort_multipart", self._client.abort_multipart_upload, Key=key, UploadId=upload_id)
+
+    def open_multiparts(self, prefix: str) -> Iterator[OpenMultipart]:
+        after: dict[str, str] = {}
+        while True:
+            page = self._call("open_multiparts", self._client.list_multipart_uploads, Prefix=prefix, **after)
+            for item in page.get("Uploads", []):
+                if item["Key"].startswith(prefix):
+                    yield OpenMultipart(item["Key"], item["UploadId"], item["Initiated"])
+            if not page.get("IsTruncated"):
+                return
+            after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
 
     def presign_get(self, key: str, *, expires_s: int) -> str:
         return self._client.generate_presigned_url("get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=expires_s)

@@ -255,6 +255,22 @@ class StorageSuite:
         storage.complete_multipart(key, first, [part_1])
         assert storage.get(key) == b"first"
 
+    def test_open_uploads_of_a_key_are_listed_until_they_end(self, storage: Storage, prefix: str) -> None:
+        key = prefix + "object"
+        ids = {storage.create_multipart(key) for _ in range(3)}
+        other = storage.create_multipart(prefix + "other")
+        found = list(storage.open_multiparts(key))
+        assert {upload.upload_id for upload in found} == ids
+        assert {upload.key for upload in found} == {key}
+        assert all(upload.started_at.tzinfo is not None for upload in found)
+        completed, aborted, left = ids
+        storage.complete_multipart(key, completed, [storage.put_part(key, completed, 1, b"whole")])
+        storage.abort_multipart(key, aborted)
+        assert [upload.upload_id for upload in storage.open_multiparts(key)] == [left]
+        for stray, name in ((left, key), (other, prefix + "other")):
+            storage.abort_multipart(name, stray)
+        assert list(storage.open_multiparts(key)) == []
+
     # -- addresses
 
     def test_a_presigned_address_names_the_object(self, storage: Storage, prefix: str) -> None:
