@@ -23,6 +23,7 @@ from media import keys
 from media.plan import EncodePlan
 from transcode.audio_steps import audio, audio_segment
 from transcode.ffmpeg.headers import init_command
+from transcode.init_steps import init_again, save_nothing
 from transcode.ladder import Profile
 from transcode.plan import PlanOptions, make_plan
 from transcode.poster_steps import poster, save_poster
@@ -83,6 +84,7 @@ def save_segments(conn: Connection, _world: World, job: Job, result: Measured) -
 
 STEPS = (
     Step("transcode.plan", plan, save_plan),
+    Step("transcode.init", init_again, save_nothing),
     Step("transcode.encode", encode, save_segments),
     Step("transcode.segment", segment, save_segments),
     Step("transcode.audio", audio, save_segments),
