@@ -39,6 +39,8 @@ class VideoStream:
     color_primaries: str
     full_range: bool
     hdr: Hdr
+    mastering_display: str = ""  # "G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)" in steps of 0.00002 and 0.0001 cd/m²; empty when not said
+    content_light: str = ""  # "MaxCLL,MaxFALL" in cd/m²; empty when not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,19 @@ class AudioStream:
 
 
 @dataclass(frozen=True, slots=True)
+class SubtitleStream:
+    """One subtitle stream of the source, text or pictures."""
+
+    index: int
+    codec: str  # ffprobe's codec name: "subrip", "mov_text", "hdmv_pgs_subtitle" …
+    language: str  # BCP 47 or "und"
+    title: str
+    default: bool
+    forced: bool
+    hearing_impaired: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MediaInfo:
     """A source that was accepted."""
 
@@ -68,3 +83,6 @@ class MediaInfo:
     audio: tuple[AudioStream, ...]
     attached_pictures: int
     subtitle_codecs: tuple[str, ...]
+    subtitles: tuple[SubtitleStream, ...] = ()
+    chapters: int = 0
+    closed_captions: bool = False  # EIA-608 or 708 inside the pictures

@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import Literal
 
 H264Profile = Literal["high"]
+VideoCodec = Literal["h264", "hevc", "av1"]
+VideoRange = Literal["SDR", "PQ", "HLG"]  # HLS's words for the transfer function: BT.709, SMPTE ST 2084, ARIB STD-B67
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,15 @@ class VideoRendition:
     crf: float
     maxrate_bps: int  # VBV
     bufsize_bits: int  # VBV
-    level_idc: int  # H.264 level times ten: 31, 40, 51
+    level_idc: int  # as the codec writes it: H.264 level times ten (40), HEVC level times thirty (120), AV1 `seq_level_idx` (8)
     preset: str
     threads: int
     codecs: str  # RFC 6381: "avc1.64001f"
+    codec: VideoCodec = "h264"
+    bit_depth: int = 8
+    video_range: VideoRange = "SDR"
+    mastering_display: str = ""  # of HDR, as x265 takes it: "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    content_light: str = ""  # of HDR: "1000,400", MaxCLL and MaxFALL in candelas per square metre
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -217,8 +217,15 @@ def tail_frames(plan: EncodePlan, video: VideoStream) -> int:
     return max(0, plan.grid.frames - shown) + max(1, int(rate / 2))
 
 
+def _said(rung: VideoRendition) -> dict[str, Any]:
+    """The fields of a rendition, but for later ones that have their default: what was planned before they existed keeps its digest."""
+    later = {item.name: item.default for item in fields(rung) if item.default is not MISSING}
+    return {name: value for name, value in asdict(rung).items() if name not in later or value != later[name]}
+
+
 def _with_digest(plan: EncodePlan) -> EncodePlan:
     facts: dict[str, Any] = {"planner": PLANNER_VERSION} | {key: value for key, value in asdict(plan).items() if key != "digest"}
+    facts["video"] = [_said(rung) for rung in plan.video]
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return replace(plan, digest=PlanDigest(digest))
