@@ -222,6 +222,11 @@ def is_multipart_of_open(conn: Connection, multipart_id: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+def is_unfreed(conn: Connection, upload_id: str) -> bool:
+    """Whether an upload has, or may have, something in the store that is looked after."""
+    return conn.execute(select(uploads.c.id).where(uploads.c.id == upload_id, uploads.c.freed_at.is_(None))).first() is not None
+
+
 def mark_freed(conn: Connection, upload_id: str) -> None:
     conn.execute(update(uploads).where(uploads.c.id == upload_id).values(freed_at=_NOW))
     forget_parts(conn, upload_id)
