@@ -180,6 +180,7 @@ class NewPresentation:
     multivariant: Mapping[str, Any]
     has_poster: bool
     playlists: tuple[StoredPlaylist, ...] = ()
+    without: frozenset[str] = frozenset()  # renditions that were given up when it was made
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from catalog import lost
 from catalog.store import GIVEN_UP, load_plan
 from catalog.tables import assets, renditions
 from kit import job_store
@@ -26,13 +27,14 @@ CHUNKS_AHEAD = 3
 
 
 def require_planned(conn: Connection, asset_id: str, plan_digest: str, rendition: str, index: int) -> None:
-    """Raises NotFound when this segment is not part of the asset's plan, or nothing more will be made for the asset."""
+    """Raises NotFound when this segment is not part of the asset's plan, or nothing more will be made of it."""
     # The row is kept from changing until the transaction ends, so nothing is asked for an asset that has just been given up.
     of_asset = select(assets.c.plan_digest, assets.c.status).where(assets.c.id == asset_id).with_for_update(read=True)
     row = conn.execute(of_asset).one_or_none()
     count = select(renditions.c.segment_count).where(renditions.c.asset_id == asset_id, renditions.c.name == rendition)
     segments = conn.execute(count.where(renditions.c.plan_digest == plan_digest)).scalar_one_or_none()
     given_up = row is None or row.status in GIVEN_UP or row.plan_digest != plan_digest
+    given_up = given_up or rendition in lost.names(conn, asset_id, plan_digest)
     if given_up or segments is None or not 0 <= index < segments:
         raise NotFound("There is no such segment.", code="segment_not_found")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from catalog import store
+from catalog import lost, store
 from catalog.asset import Asset, Playback
+from catalog.lost import Lost
 from catalog.plan_store import RenditionRow
 from catalog.progress import AssetProgress, JobTally, RenditionProgress, asset_progress, rendition_progress
 
@@ -18,6 +19,7 @@ from catalog.progress import AssetProgress, JobTally, RenditionProgress, asset_p
 class RenditionView:
     row: RenditionRow
     progress: RenditionProgress
+    lost: Lost | None = None  # why it was given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,19 @@ class AssetView:
     playbacks: tuple[Playback, ...]
 
 
-def compose(asset: Asset, rows: Sequence[RenditionRow], playbacks: tuple[Playback, ...], tallies: Sequence[JobTally]) -> AssetView:
+def compose(
+    asset: Asset,
+    rows: Sequence[RenditionRow],
+    playbacks: tuple[Playback, ...],
+    tallies: Sequence[JobTally],
+    lost: Mapping[tuple[str, str, str], Lost] | None = None,
+) -> AssetView:
     """The view of one asset from what was read. Pure."""
-    renditions = tuple(RenditionView(row, rendition_progress(row.name, row.kind, asset.status, tallies)) for row in rows)
+    causes = [(lost or {}).get((asset.id, row.plan_digest, row.name)) for row in rows]
+    renditions = tuple(
+        RenditionView(row, rendition_progress(row.name, row.kind, asset.status, tallies, lost=cause is not None), cause)
+        for row, cause in zip(rows, causes, strict=True)
+    )
     return AssetView(asset, asset_progress(asset.status, tallies), renditions, playbacks)
 
 
@@ -42,4 +54,5 @@ def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[Asse
     rows = store.load_renditions(conn, asset_ids)
     playbacks = store.playbacks_of(conn, asset_ids)
     tallies = store.tallies(conn, asset_ids, now)
-    return tuple(compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id]) for asset in assets)
+    causes = lost.causes(conn, asset_ids)
+    return tuple(compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], causes) for asset in assets)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, tuple_
 
+from catalog import lost
 from catalog.store import GIVEN_UP
 from catalog.tables import assets, renditions, segments
 from kit.errors import NotFound
@@ -52,10 +53,13 @@ def recorded(conn: Connection, places: Collection[Place]) -> dict[Place, Segment
     }
 
 
-def given_up(conn: Connection, asset_ids: Collection[str]) -> frozenset[str]:
-    """Those of the assets for which nothing more will be made."""
+def given_up(conn: Connection, places: Collection[Place]) -> frozenset[Place]:
+    """Those of the segments that will not be made any more, because their title or their rendition was given up."""
+    asset_ids = sorted({place.asset for place in places})
     hopeless = assets.c.status.in_([str(status) for status in GIVEN_UP])
-    return frozenset(asset_ids) - frozenset(conn.scalars(select(assets.c.id).where(assets.c.id.in_(list(asset_ids)), ~hopeless)))
+    alive = frozenset(conn.scalars(select(assets.c.id).where(assets.c.id.in_(asset_ids), ~hopeless)))
+    gone = lost.causes(conn, asset_ids)
+    return frozenset(place for place in places if place.asset not in alive or (place.asset, place.plan, place.rendition) in gone)
 
 
 def place_of_iframe(conn: Connection, asset_id: str, plan_digest: str, rendition: str, gop: int) -> tuple[Place, int]:

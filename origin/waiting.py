@@ -167,10 +167,9 @@ class Waiting:
         found, gone = await run_in_threadpool(self._read, places)
         for place, facts in found.items():
             self._settle(place, facts)
-        for place in places:
-            if place.asset in gone:
-                self._settle(place, _End.GONE)
+        for place in gone:
+            self._settle(place, _End.GONE)
 
-    def _read(self, places: Collection[Place]) -> tuple[dict[Place, SegmentFacts], frozenset[str]]:
+    def _read(self, places: Collection[Place]) -> tuple[dict[Place, SegmentFacts], frozenset[Place]]:
         with self._world.db.connect() as conn:
-            return store.recorded(conn, places), store.given_up(conn, {place.asset for place in places})
+            return store.recorded(conn, places), store.given_up(conn, places)

@@ -10,7 +10,7 @@ Pure: no storage, no database, no text formats (those are `packager.hls`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -42,7 +42,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The audio rendition, in the same way."""
+    """An audio rendition, in the same way."""
 
     spec: AudioRendition
     timescale: int
@@ -60,33 +60,31 @@ class Presentation:
     target_duration_s: int
     duration: Fraction  # seconds
     video: tuple[VideoTrack, ...]  # ascending by size
-    audio: AudioTrack | None
+    audio: tuple[AudioTrack, ...]
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        return self.video if self.audio is None else (*self.video, self.audio)
+        return (*self.video, *self.audio)
 
 
-def planned(plan: EncodePlan) -> Presentation:
-    """The presentation as it will be."""
+def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
+    """The presentation as it will be, `without` the rungs that were given up."""
     grid = plan.grid
     indexes = range(grid.segment_count)
     spans = tuple(_scaled(grid.segment_bounds(index), grid.frame_ticks) for index in indexes)
     bounds = (grid.gop_bounds(gop) for gop in range(grid.gop_count))
     gop_ticks = tuple((end - first) * grid.frame_ticks for first, end in bounds)
-    video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video)
-    audio = None
-    if plan.audio is not None:
-        heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
-        audio = AudioTrack(plan.audio, AUDIO_RATE_HZ, heard)
+    video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video if rung.name not in without)
+    heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
+    audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard) for track in plan.audio)
     return Presentation(grid.target_duration_s, grid.duration, video, audio)
 
 
-def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]]) -> Presentation:
+def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]], without: Collection[str] = ()) -> Presentation:
     """The same with what was measured. Raises WrongSegments when a table contradicts the plan, or is not complete."""
-    made = planned(plan)
+    made = planned(plan, without)
     video = tuple(replace(track, segments=_checked(track, tables[track.spec.name])) for track in made.video)
-    audio = made.audio and replace(made.audio, segments=_checked(made.audio, tables[made.audio.spec.name]))
+    audio = tuple(replace(track, segments=_checked(track, tables[track.spec.name])) for track in made.audio)
     for track in video:
         found = tuple(part.duration_ticks for segment in track.segments for part in segment.fragments)
         if found != track.gop_ticks:
@@ -94,9 +92,9 @@ def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]]) -> 
     return replace(made, video=video, audio=audio)
 
 
-def missing(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]]) -> tuple[str, ...]:
+def missing(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]], without: Collection[str] = ()) -> tuple[str, ...]:
     """The renditions of the plan of which not every segment has been measured."""
-    return tuple(track.spec.name for track in planned(plan).tracks if len(tables.get(track.spec.name, ())) < len(track.spans))
+    return tuple(track.spec.name for track in planned(plan, without).tracks if len(tables.get(track.spec.name, ())) < len(track.spans))
 
 
 def _scaled(bounds: tuple[int, int], ticks: int) -> Span:

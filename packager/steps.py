@@ -3,8 +3,8 @@
 It runs twice. At stage "planned", right after the plan, it writes every media and I-frame playlist, complete, and hands over a row
 whose multivariant playlist says expected bit rates: from then on a viewer may ask for anything, and the origin waits for what is
 not made yet. At stage "ready", when everything is, it makes sure that every object of every rendition lies in the store at its
-recorded size, and hands over the row with the measured rates. Saving the row is the publication: a viewer sees the presentation
-before it or the one after it, never half of one.
+recorded size, and hands over the row with the measured rates. Rungs that were given up (`catalog.lost`) are left out.
+Saving the row is the publication: a viewer sees the presentation before it or the one after it, never half of one.
 
 Media and I-frame playlists follow from the plan, so they are written once; "ready" only replaces what was lost. A repair
 (`catalog.repair`) asks for all of them to be written again.
@@ -13,14 +13,14 @@ Media and I-frame playlists follow from the plan, so they are written once; "rea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from catalog import store
+from catalog import lost, store
 from catalog.asset import InitSegment, NewPresentation, Stage, StoredPlaylist
-from kit.errors import StepFailed
+from kit.errors import StepFailed, Unavailable
 from kit.jobs import Job
 from kit.step import Beat, Step
 from kit.world import World
@@ -38,6 +38,12 @@ class NotWhole(StepFailed):
     """A rendition is not complete, in the database or in the store."""
 
     code = "rendition_incomplete"
+
+
+class Overtaken(Unavailable):
+    """A rendition was given up while its title was being published."""
+
+    code = "overtaken"
 
 
 def expected_objects(
@@ -66,16 +72,30 @@ def require_stored(expected: Mapping[str, Mapping[str, int]], stored: Mapping[st
             raise NotWhole(f"{len(wrong)} objects of {name} are missing or have another size than was measured, the first is {wrong[0]}.")
 
 
-def _measured(world: World, asset: AssetId, plan: EncodePlan, stored: Mapping[str, int]) -> Presentation:
+def whole(
+    asset: AssetId,
+    plan: EncodePlan,
+    tables: Mapping[str, Sequence[MeasuredSegment]],
+    inits: Mapping[str, InitSegment],
+    stored: Mapping[str, int],
+    *,
+    without: Collection[str] = (),
+) -> Presentation:
+    """The presentation of what was made. `stored` are the sizes of the objects that are there. Raises NotWhole and WrongSegments."""
+    if lacking := missing(plan, tables, without):
+        raise NotWhole(f"Not every segment of {', '.join(lacking)} has been measured yet.")
+    names = [track.spec.name for track in planned(plan, without).tracks]
+    require_stored({name: expected_objects(asset, plan, name, inits[name], tables[name]) for name in names}, stored)
+    return build(plan, tables, without)
+
+
+def _measured(world: World, asset: AssetId, plan: EncodePlan, stored: Mapping[str, int], without: Collection[str]) -> Presentation:
     """Raises NotWhole and WrongSegments."""
-    names = [track.spec.name for track in planned(plan).tracks]
+    names = [track.spec.name for track in planned(plan, without).tracks]
     with world.db.connect() as conn:
         tables = {name: store.load_segments(conn, asset, plan.digest, name) for name in names}
         inits = {name: store.load_init(conn, asset, plan.digest, name) for name in names}
-    if lacking := missing(plan, tables):
-        raise NotWhole(f"Not every segment of {', '.join(lacking)} has been measured yet.")
-    require_stored({name: expected_objects(asset, plan, name, inits[name], tables[name]) for name in names}, stored)
-    return build(plan, tables)
+    return whole(asset, plan, tables, inits, stored, without=without)
 
 
 def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
@@ -83,8 +103,9 @@ def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
     asset, stage = AssetId(job.asset_id), cast(Stage, job.subject.rpartition("/")[2])
     with world.db.connect() as conn:
         plan = store.load_plan(conn, asset)
+        without = lost.names(conn, asset, plan.digest)
     stored = {found.key: found.size_bytes for found in world.storage.list(keys.plan_prefix(asset, plan.digest))}
-    presentation = planned(plan) if stage == "planned" else _measured(world, asset, plan, stored)
+    presentation = planned(plan, without) if stage == "planned" else _measured(world, asset, plan, stored, without)
     beat.progress(0.5)
     written = []
     for key, text in playlists(asset, plan, presentation).items():
@@ -96,7 +117,7 @@ def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
     row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest)}
     if poster in stored:
         row["poster"] = {"sha256": hashlib.sha256(world.storage.get(poster)).hexdigest(), "size_bytes": stored[poster]}
-    return NewPresentation(plan.digest, stage, row, has_poster=poster in stored, playlists=tuple(written))
+    return NewPresentation(plan.digest, stage, row, has_poster=poster in stored, playlists=tuple(written), without=without)
 
 
 def _as_stored(key: str, body: bytes) -> StoredPlaylist:
@@ -105,8 +126,16 @@ def _as_stored(key: str, body: bytes) -> StoredPlaylist:
 
 
 def save(conn: Connection, _world: World, job: Job, result: NewPresentation) -> None:
-    """The publication itself: one row."""
+    """The publication itself: one row. Raises Overtaken when it names what has been given up since."""
+    store.lock_asset(conn, job.asset_id)
+    require_current(result, lost.names(conn, job.asset_id, result.plan_digest))
     store.publish(conn, job.asset_id, result)
+
+
+def require_current(new: NewPresentation, gone: frozenset[str]) -> None:
+    """Raises Overtaken when other renditions are gone than when it was made."""
+    if new.without != gone:
+        raise Overtaken("A rendition was given up while its title was being published.")
 
 
 STEPS = (Step("packager.publish", publish, save),)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early
+from catalog import early, lost
 from catalog.asset import Asset
 from catalog.early import Early
 from kit import scratch, tools
@@ -20,7 +20,6 @@ from kit.world import World
 from media import keys
 from media.info import MediaInfo, VideoStream
 from media.plan import EncodePlan
-from media.rendition import AudioRendition
 from media.segments import MeasuredSegment
 from media.source_map import ByteRange, SourceMap, merged
 from transcode.cut import Segment
@@ -42,18 +41,13 @@ class Title:
     plan: EncodePlan
     init_sha256: Mapping[str, str]
     recorded: Mapping[str, Mapping[int, MeasuredSegment]]  # by rendition and index
+    lost: frozenset[str] = frozenset()  # renditions that were given up
 
     @property
     def video(self) -> VideoStream:
         if self.source.video is None:
             raise ValueError("the source has no video")
         return self.source.video
-
-    @property
-    def audio(self) -> AudioRendition:
-        if self.plan.audio is None:
-            raise ValueError("the plan has no audio")
-        return self.plan.audio
 
     def stored(self, rendition: str, indexes: Iterable[int]) -> tuple[MeasuredSegment, ...]:
         """Those of these segments that are recorded, and lie in the store at their recorded size."""
@@ -111,7 +105,7 @@ class Title:
             return None
         ranges = [item for start, end in needs.video for item in self.source_map.video_ranges(start, end)]
         if needs.audio is not None:
-            ranges += self.source_map.audio_ranges(self.audio.source_index, *needs.audio)
+            ranges += self.source_map.audio_ranges(*needs.audio)
         return merged(ranges)
 
 
@@ -122,9 +116,10 @@ def open_title(world: World, asset_id: str, renditions: Sequence[str] = ()) -> T
         plan = catalog.store.load_plan(conn, asset.id)
         source_map = catalog.store.load_source_map(conn, asset.id)
         arriving = early.load(conn, asset.id)
+        gone = lost.names(conn, asset.id, plan.digest)
         inits = {name: catalog.store.load_init(conn, asset.id, plan.digest, name).sha256 for name in renditions}
         tables = {name: catalog.store.load_segments(conn, asset.id, plan.digest, name) for name in renditions}
     if asset.source is None:
         raise StepFailed("The asset has no source.", code="no_source")
     recorded = {name: {item.index: item for item in table} for name, table in tables.items()}
-    return Title(world, asset, asset.source, source_map, arriving, plan, inits, recorded)
+    return Title(world, asset, asset.source, source_map, arriving, plan, inits, recorded, gone)

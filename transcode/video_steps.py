@@ -32,9 +32,10 @@ Wanted = Mapping[str, Sequence[int]]  # indexes of segments by rendition, ascend
 
 
 def encode(world: World, job: Job, beat: Beat) -> Measured:
-    """One chunk of one group of rungs."""
+    """One chunk of one group of rungs, without those that were given up."""
     title = open_title(world, job.asset_id, job.args["renditions"])
-    return encode_segments(title, title.plan.chunks[job.args["chunk"]].of(job.args["renditions"]), job, beat)
+    names = [name for name in job.args["renditions"] if name not in title.lost]
+    return encode_segments(title, title.plan.chunks[job.args["chunk"]].of(names), job, beat)
 
 
 def encode_segments(title: Title, wanted: Wanted, job: Job, beat: Beat) -> Measured:

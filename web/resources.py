@@ -47,6 +47,7 @@ ASSET_EXAMPLE: dict[str, Any] = {
             "status": "encoding",
             "progress": 0.4,
             "fps": 51.2,
+            "error": None,
         }
     ],
     "tracks": [],
@@ -108,6 +109,7 @@ class Rendition(BaseModel):
     status: Literal["waiting", "encoding", "ready", "failed"]
     progress: float
     fps: float | None
+    error: AssetError | None = None
 
 
 class PlaybackId(BaseModel):
@@ -213,6 +215,7 @@ def rendition_resource(view: RenditionView) -> Rendition:
         status=progress.status,
         progress=round(progress.progress, 4),
         fps=progress.fps,
+        error=AssetError(code=view.lost.code, detail=view.lost.detail) if view.lost else None,
     )
 
 

@@ -17,30 +17,34 @@ which the plan alone decides, a title is playable. All other work begins behind 
 A source whose index comes first is probed and planned while it is still arriving; what needs more of it than is there is held back
 (`worker.arrival`), and if the whole file is what it seemed to be, nothing is done again.
 
+A step that was given up takes with it only what cannot be without it: a rung that cannot be encoded is left out, and the title becomes
+ready with the others (`cost_of`).
+
 Fan-in counts nothing. The transaction that ends a job locks its asset's row first, so of two siblings that finish at once the
 second sees the first, and asks which siblings are unfinished. Exactly one of them sees none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 import catalog.store
 from catalog import early
-from catalog.asset import AssetEvent, AssetStatus, Stage
+from catalog.asset import Asset, AssetStatus, Stage
 from catalog.demand import ENCODE, SEGMENT, segment_job
-from kit import job_store
-from kit.errors import HeadwaterError, NotFound
+from catalog.lost import Lost
+from kit.errors import HeadwaterError, Retry
 from kit.jobs import Job, NewJob
-from media.ids import AssetId
 from media.plan import Chunk, EncodePlan
 from media.rendition import VideoRendition
-from worker import arrival, priority
+from packager.hls import render_multivariant
+from packager.presentation import planned
+from worker import priority
+from worker.books import Books, SqlBooks
 
 PROBE, PLAN = "ingest.probe", "transcode.plan"
 AUDIO, POSTER = "transcode.audio", "transcode.poster"
@@ -75,8 +79,9 @@ def opening_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
     return [replace(job, args={**job.args, "opening": True}, priority=priority.OPENING) for job in jobs]
 
 
-def _opening(plan: EncodePlan) -> list[str]:
-    return [plan.video[0].name, *([] if plan.audio is None else [plan.audio.name])]
+def _opening(plan: EncodePlan, lost: Collection[str] = ()) -> list[str]:
+    lowest = next(rung.name for rung in plan.video if rung.name not in lost)
+    return [lowest, *([] if plan.main_audio is None else [plan.main_audio.name])]
 
 
 def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
@@ -84,9 +89,10 @@ def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
     with the same source have the same plan, but each its own objects."""
     subject = f"{asset_id}/{plan.digest}"
     jobs = [_encode_job(asset_id, plan, group, chunk) for group in range(len(plan.groups)) for chunk in plan.chunks]
-    if plan.audio is not None:
-        weight = _START_CPU_S + float(plan.grid.duration) * _AUDIO_CPU_S_PER_S
-        jobs.append(NewJob(AUDIO, f"{subject}/audio", asset_id, priority=priority.AUDIO, weight=weight))
+    for track in plan.audio:
+        weight = _START_CPU_S + float(plan.grid.duration) * _AUDIO_CPU_S_PER_S * track.channels / 2
+        args = {"renditions": [track.name]}
+        jobs.append(NewJob(AUDIO, f"{subject}/{track.name}", asset_id, args=args, priority=priority.AUDIO, weight=weight))
     jobs.append(NewJob(POSTER, f"{subject}/poster", asset_id, priority=priority.POSTER, weight=_POSTER_CPU_S))
     return jobs
 
@@ -124,63 +130,102 @@ def publish_job(asset_id: str, plan_digest: str, stage: Stage) -> NewJob:
 
 
 def plan_of(job: Job) -> str:
-    """The digest in the subject of an encode, audio or poster job."""
+    """The digest in the subject of an encode, segment, audio or poster job."""
     return job.subject.split("/")[1]
 
 
-# -- thin SQL: what may follow now
+# -- what a step that was given up costs
 
 
-def _after_probe(conn: Connection, job: Job) -> Sequence[NewJob]:
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What goes with it, and what is tried instead."""
+
+    title: bool = False  # everything: nothing could be played without it
+    lost: tuple[str, ...] = ()  # renditions
+    instead: tuple[NewJob, ...] = ()
+
+
+def cost_of(job: Job, plan: EncodePlan, gone: Collection[str], *, hopeless: bool) -> Cost:
+    """As little as possible. `gone` are the renditions that were given up before; `hopeless` says that the source is the reason, which
+    every rung has in common.
+
+    A run that makes several rungs does not say which of them it broke on, so each gets a run of its own (docs/decisions/0014-poison.md).
+    """
+    if job.kind == POSTER:
+        return Cost()
+    if hopeless or job.kind not in (ENCODE, SEGMENT):
+        return Cost(title=True)
+    if job.kind == SEGMENT and not job.args.get("opening"):
+        return Cost()  # somebody could not wait for it; the chunk that it belongs to will tell
+    names = [job.args["rendition"]] if job.kind == SEGMENT else list(job.args["renditions"])
+    left = tuple(name for name in names if name not in gone)
+    if len(names) > 1:
+        return Cost(instead=tuple(_alone(job, name) for name in left))
+    living = {rung.name for rung in plan.video} - {*gone, *left}
+    is_video = any(rung.name in names for rung in plan.video)
+    return Cost(lost=left) if is_video and living else Cost(title=True)
+
+
+def _alone(job: Job, name: str) -> NewJob:
+    """One rung of a chunk of several. It weighs nothing: its share of the asset's progress is the divided job's."""
+    args = {**job.args, "renditions": [name]}
+    return NewJob(ENCODE, f"{job.subject}/{name}", job.asset_id, args=args, priority=priority.CHUNK, weight=0.0)
+
+
+# -- what may follow now, by what the books say
+
+
+def _after_probe(books: Books, job: Job) -> Sequence[NewJob]:
     """The plan, unless it was made while the source was still arriving and the source is what it seemed to be."""
     if job.args.get("early"):
         return [early_plan_job(job)]
-    arrived = early.load(conn, job.asset_id)
-    planned = arrived is not None and job_store.is_under_way(conn, PLAN, f"{job.asset_id}/early-{arrived.generation}")
+    generation = books.generation(job.asset_id)
+    planned = generation is not None and books.is_under_way(PLAN, f"{job.asset_id}/early-{generation}")
     return [] if planned else [plan_job(job.asset_id)]
 
 
-def _after_plan(conn: Connection, job: Job) -> Sequence[NewJob]:
-    plan = _plan(conn, job)
-    opening = arrival.gate(conn, job.asset_id, opening_jobs(job.asset_id, plan), plan)
+def _after_plan(books: Books, job: Job) -> Sequence[NewJob]:
+    plan = books.plan(job.asset_id)
+    opening = books.gated(job.asset_id, opening_jobs(job.asset_id, plan), plan)
     return [publish_job(job.asset_id, plan.digest, "planned"), *opening]
 
 
-def _after_segment(conn: Connection, job: Job) -> Sequence[NewJob]:
+def _after_segment(books: Books, job: Job) -> Sequence[NewJob]:
     """Behind the opening comes everything else. Nothing follows a segment that a viewer asked for."""
     if not job.args.get("opening"):
         return []
-    plan = _plan(conn, job)
-    _open_if_whole(conn, job, plan)
+    plan = books.plan(job.asset_id)
+    _open_if_whole(books, job, plan)
     if job.args["rendition"] != plan.video[0].name:
         return []
-    return arrival.gate(conn, job.asset_id, encode_jobs(job.asset_id, plan), plan)
+    return books.gated(job.asset_id, encode_jobs(job.asset_id, plan), plan)
 
 
-def _after_publish(conn: Connection, job: Job) -> Sequence[NewJob]:
+def _after_publish(books: Books, job: Job) -> Sequence[NewJob]:
     if job.subject.endswith("/planned"):
-        _open_if_whole(conn, job, _plan(conn, job))
+        _open_if_whole(books, job, books.plan(job.asset_id))
     return []
 
 
-def _open_if_whole(conn: Connection, job: Job, plan: EncodePlan) -> None:
+def _open_if_whole(books: Books, job: Job, plan: EncodePlan) -> None:
     """The title is playable once its playlists and its opening are there, whichever comes last."""
-    published = catalog.store.current_presentation(conn, job.asset_id) is not None
-    if published and all(catalog.store.is_recorded(conn, job.asset_id, plan.digest, name, 0) for name in _opening(plan)):
-        catalog.store.advance(conn, job.asset_id, AssetEvent.PLAYABLE)
+    lost = books.lost(job.asset_id, plan.digest)
+    opening = [name for name in _opening(plan, lost) if not books.is_recorded(job.asset_id, plan.digest, name, 0)]
+    if not opening and books.is_published(job.asset_id):
+        books.playable(job.asset_id)
 
 
-def _after_encoding(conn: Connection, job: Job) -> Sequence[NewJob]:
-    """Publishing, after the last of them."""
-    left = job_store.unfinished(conn, job.asset_id, [ENCODE, AUDIO, POSTER])
-    return [publish_job(job.asset_id, plan_of(job), "ready")] if left == 0 else []
+def _after_encoding(books: Books, job: Job) -> Sequence[NewJob]:
+    """Publishing, after the last of them. Where the opening was lost, the title begins with the lowest rung that is left."""
+    digest = plan_of(job)
+    if books.lost(job.asset_id, digest):
+        _open_if_whole(books, job, books.plan(job.asset_id))
+    left = books.unfinished(job.asset_id, (ENCODE, AUDIO, POSTER))
+    return [publish_job(job.asset_id, digest, "ready")] if left == 0 else []
 
 
-def _plan(conn: Connection, job: Job) -> EncodePlan:
-    return catalog.store.load_plan(conn, AssetId(job.asset_id))
-
-
-FOLLOWS: Mapping[str, Callable[[Connection, Job], Sequence[NewJob]]] = {
+FOLLOWS: Mapping[str, Callable[[Books, Job], Sequence[NewJob]]] = {
     PROBE: _after_probe,
     PLAN: _after_plan,
     SEGMENT: _after_segment,
@@ -192,31 +237,52 @@ FOLLOWS: Mapping[str, Callable[[Connection, Job], Sequence[NewJob]]] = {
 """The rule for each kind of job. Nothing follows a kind that is not here."""
 
 
+@dataclass(frozen=True, slots=True)
 class VideoFlow:
-    """`kit.step.Flow` of this product."""
+    """`kit.step.Flow` of this product. `open_books` opens them on a transaction."""
+
+    open_books: Callable[[Any], Books] = SqlBooks
 
     def lock(self, conn: Connection, job: Job) -> None:
-        with suppress(NotFound):  # then there is nothing that anybody could lock in another order
-            catalog.store.lock_asset(conn, job.asset_id)
+        self.open_books(conn).lock(job.asset_id)  # when there is none, nobody could lock in another order
 
     def followers(self, conn: Connection, job: Job, result: Any) -> Sequence[NewJob]:
         del result  # what a step found is in the database by now
-        rule = FOLLOWS.get(job.kind)
-        return rule(conn, job) if rule is not None else ()
+        return _followers(self.open_books(conn), job)
 
     def died(self, conn: Connection, job: Job, error: HeadwaterError) -> None:
-        """One step given up is the whole title given up: what its siblings would make could not be published."""
-        if _is_arriving(conn, job.asset_id):
-            early.drop(conn, job.asset_id)  # nothing was promised yet: the whole file will say what it is
-        elif job.kind not in (PURGE, DROP, DIGEST) and job.asset_id and not (job.kind == PROBE and job.args.get("early")):
-            # A job that is about no asset leaves all others alone.
-            with suppress(NotFound):
-                catalog.store.mark_errored(conn, job.asset_id, error.code, error.detail)
-            job_store.cancel_asset(conn, job.asset_id)
+        """A step was given up. What does not need it goes on, and what follows such a step follows it all the same."""
+        books = self.open_books(conn)
+        asset = books.lock(job.asset_id) if job.asset_id else None
+        if asset is None:
+            return  # a job that is about no asset leaves all others alone
+        if asset.status is AssetStatus.UPLOADING and books.generation(asset.id) is not None:
+            books.drop_early(asset.id)  # nothing was promised yet: the whole file will say what it is
+        elif job.kind not in (PURGE, DROP, DIGEST) and not (job.kind == PROBE and job.args.get("early")):
+            _bear(books, asset, job, error)
 
 
-def _is_arriving(conn: Connection, asset_id: str) -> bool:
-    """Whether the asset is worked on while its source is still arriving."""
-    if early.load(conn, asset_id) is None:
-        return False
-    return catalog.store.get_asset(conn, asset_id).status is AssetStatus.UPLOADING
+def _followers(books: Books, job: Job) -> Sequence[NewJob]:
+    rule = FOLLOWS.get(job.kind)
+    return rule(books, job) if rule is not None else ()
+
+
+def _bear(books: Books, asset: Asset, job: Job, error: HeadwaterError) -> None:
+    """Writes down what the loss of a step costs. What is published whole stays as it is."""
+    if asset.status not in (AssetStatus.PROCESSING, AssetStatus.WAITING, AssetStatus.UPLOADING):
+        return
+    cost = Cost(title=True)
+    if job.kind in (ENCODE, SEGMENT, POSTER):
+        plan = books.plan(asset.id)
+        if plan_of(job) != plan.digest:
+            return  # of a plan that is not the asset's any more
+        gone = books.lost(asset.id, plan.digest)
+        cost = cost_of(job, plan, gone, hopeless=error.retry is Retry.NEVER)
+        if cost.lost:
+            playlist = render_multivariant(planned(plan, {*gone, *cost.lost}), plan.digest)
+            books.lose(asset.id, plan.digest, cost.lost, Lost(error.code, error.detail), playlist)
+    if cost.title:
+        books.give_up(asset.id, error.code, error.detail)
+        return
+    books.enqueue(cost.instead)
+    books.enqueue(_followers(books, job))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 import time
@@ -14,11 +15,13 @@ import pytest
 from sqlalchemy import Connection, text
 
 import catalog.store
+from catalog import lost, views
 from catalog.asset import AssetStatus, NewAsset, NewPresentation
 from catalog.demand import want_segment
+from catalog.lost import Lost
 from ingest.received import received
 from kit import job_store
-from kit.errors import Rejected
+from kit.errors import NotFound, Rejected, StepFailed
 from kit.jobs import Job, NewJob, State
 from kit.step import Beat, Step, run_step
 from kit.world import World
@@ -112,8 +115,6 @@ def factory(world: World) -> Factory:
 
 
 def with_chunks(plan: EncodePlan, chunks: int) -> EncodePlan:
-    import dataclasses
-
     from media.grid import SegmentGrid
     from media.plan import Chunk
 
@@ -215,7 +216,7 @@ def test_a_refused_source_ends_in_its_reason(factory: Factory) -> None:
     assert [job.kind for job in factory.jobs(title)] == [flow.PROBE]
 
 
-def test_one_step_given_up_cancels_its_siblings(factory: Factory) -> None:
+def test_a_step_that_all_need_cancels_its_siblings(factory: Factory) -> None:
     factory.plan = with_chunks(PLAN, 12)
 
     def refuse() -> None:
@@ -230,6 +231,84 @@ def test_one_step_given_up_cancels_its_siblings(factory: Factory) -> None:
     assert State.CANCELLED in states
     assert states <= {State.CANCELLED, State.SUCCEEDED}
     assert [job.subject.rpartition("/")[2] for job in factory.jobs(broken, flow.PUBLISH)] == ["planned"]
+
+
+def poisoned(factory: Factory, poison: Callable[[Job], bool]) -> AssetId:
+    """A title that was worked on until nothing is left to do, where every run of such a job breaks."""
+    plain = factory.run
+
+    def run(world: World, job: Job, beat: Beat) -> None:
+        plain(world, job, beat)
+        if poison(job):
+            raise StepFailed("The encoder crashed.", code="encode_failed")
+
+    factory.run = run  # type: ignore[method-assign]
+    title = factory.receive()
+    for _ in range(9):
+        factory.work(2)
+        with factory.world.db.begin() as conn:  # whoever has to wait for another attempt need not
+            conn.execute(text("UPDATE jobs SET not_before = clock_timestamp() WHERE state = 'queued'"))
+    return title
+
+
+def shown(factory: Factory, title: AssetId) -> dict[str, str]:
+    with factory.world.db.begin() as conn:
+        [view] = views.load(conn, [catalog.store.get_asset(conn, title)], factory.world.clock.now())
+    return {item.row.name: item.progress.status for item in view.renditions}
+
+
+TOGETHER = dataclasses.replace(renamed(PLAN, "together"), groups=(("480p", "720p", "1080p"),))
+
+
+def test_a_rung_that_cannot_be_encoded_is_left_out_and_the_others_go_on(factory: Factory) -> None:
+    factory.plan = with_chunks(TOGETHER, 3)
+    title = poisoned(factory, lambda job: job.kind == flow.ENCODE and job.args["chunk"] == 1 and "720p" in job.args["renditions"])
+    assert factory.asset(title).status is AssetStatus.READY
+    assert shown(factory, title) == {"480p": "ready", "720p": "failed", "1080p": "ready", "audio": "ready"}
+    broken = [job for job in factory.jobs(title) if job.state is State.FAILED]
+    assert [(job.subject.rpartition("/")[2], job.attempt, job.error_code) for job in broken] == [
+        ("c1", 3, "encode_failed"),
+        ("720p", 3, "encode_failed"),
+    ]
+    assert {job.state for job in factory.jobs(title)} == {State.SUCCEEDED, State.FAILED}  # nobody was cancelled
+    with factory.world.db.begin() as conn:
+        assert lost.causes(conn, [title]) == {(title, factory.plan.digest, "720p"): Lost("encode_failed", "The encoder crashed.")}
+        with pytest.raises(NotFound):
+            want_segment(conn, title, factory.plan.digest, "720p", 2)
+        want_segment(conn, title, factory.plan.digest, "1080p", 2)
+
+
+def test_a_playlist_that_was_promised_does_not_name_what_was_lost(factory: Factory) -> None:
+    factory.plan = with_chunks(PLAN, 2)
+    broken = (f"{flow.SEGMENT} 480p", f"{flow.PUBLISH} ready")
+    title = poisoned(factory, lambda job: f"{job.kind} {job.args.get('rendition', job.subject.rpartition('/')[2])}" in broken)
+    with factory.world.db.begin() as conn:
+        found = catalog.store.current_presentation(conn, title)
+    assert found is not None
+    assert (found.stage, "/720p/index.m3u8" in found.multivariant["playlist"]) == ("planned", True)
+    assert "480p" not in found.multivariant["playlist"]
+    assert factory.asset(title).status is AssetStatus.ERRORED  # for want of a publication; every chunk was made all the same
+    assert {job.state for job in factory.jobs(title, flow.ENCODE)} == {State.SUCCEEDED}
+
+
+def test_without_its_opening_a_title_begins_with_the_next_rung(factory: Factory) -> None:
+    factory.plan = with_chunks(TOGETHER, 2)
+    title = poisoned(factory, lambda job: job.kind == flow.SEGMENT and job.args["rendition"] == "480p")
+    assert factory.asset(title).status is AssetStatus.READY
+    assert shown(factory, title) == {"480p": "failed", "720p": "ready", "1080p": "ready", "audio": "ready"}
+
+
+def test_a_title_with_no_rung_left_is_given_up(factory: Factory) -> None:
+    factory.plan = with_chunks(TOGETHER, 2)
+    title = poisoned(factory, lambda job: job.kind == flow.ENCODE)
+    asset = factory.asset(title)
+    assert (asset.status, asset.error_code) == (AssetStatus.ERRORED, "encode_failed")
+    assert set(shown(factory, title).values()) == {"failed", "ready"}  # the sound is whole
+
+
+def test_a_title_does_without_a_poster(factory: Factory) -> None:
+    title = poisoned(factory, lambda job: job.kind == flow.POSTER)
+    assert factory.asset(title).status is AssetStatus.READY
 
 
 def test_a_title_whose_worker_is_lost_too_often_is_given_up(factory: Factory) -> None:

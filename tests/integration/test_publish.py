@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from catalog import store
+from catalog import lost, store
 from catalog.asset import NewPresentation
+from catalog.lost import Lost
 from kit.step import Beat
 from kit.world import World
 from media import keys
@@ -80,6 +81,32 @@ def test_ready_changes_nothing_but_the_rates_and_is_not_taken_back(world: World)
         assert asset_is(conn, asset) == ("ready", True)
         current = store.current_presentation(conn, asset)
     assert current is not None and current.stage == "ready"
+
+
+def test_what_was_given_up_is_left_out_and_not_asked_for(world: World) -> None:
+    title = title_of(plan_of(rungs=("480p", "720p", "1080p")), seed=7)
+    asset = encoded(world, title, ("480p", "1080p", "audio"))
+    with world.db.begin() as conn:
+        lost.lose(conn, asset, title.plan.digest, ["720p"], Lost("encode_failed", "The encoder crashed."))
+    for stage in ("planned", "ready"):
+        row = publish(world, asset, title, stage)
+        named = re.findall(r"/(\w+)/index", row.multivariant["playlist"])
+        assert set(named) == {"480p", "1080p", "audio"}
+    with world.db.begin() as conn:
+        assert asset_is(conn, asset) == ("ready", True)
+
+
+def test_a_presentation_of_what_was_given_up_meanwhile_is_not_published(world: World) -> None:
+    title = title_of(plan_of(rungs=("480p", "720p")), seed=8)
+    asset, _ = new_asset(world, title)
+    job = publish_job(asset, title, "planned")
+    row = steps.publish(world, job, Beat())
+    with world.db.begin() as conn:
+        lost.lose(conn, asset, title.plan.digest, ["480p"], Lost("encode_failed", "The encoder crashed."))
+    with pytest.raises(steps.Overtaken), world.db.begin() as conn:
+        steps.save(conn, world, job, row)
+    with world.db.begin() as conn:
+        assert store.current_presentation(conn, asset) is None
 
 
 def test_ready_replaces_a_playlist_that_was_lost(world: World) -> None:

@@ -140,6 +140,18 @@ def test_a_rendition(jobs: list[Job], wanted: RenditionProgress) -> None:
     assert rendition_progress("360p", "video", PROCESSING, tally(jobs, NOW)) == wanted
 
 
+def test_a_chunk_that_was_divided_goes_on_in_its_parts() -> None:
+    divided = encode(1, "360p", "720p", state=State.FAILED, progress=0.5)
+    done = encode(0, "360p", "720p", state=State.SUCCEEDED)
+    waiting = tally([done, divided, encode(1, "360p", weight=0.0), encode(1, "720p", weight=0.0, state=State.FAILED)], NOW)
+    assert rendition_progress("360p", "video", PROCESSING, waiting) == RenditionProgress("encoding", 0.75, None)
+    assert rendition_progress("720p", "video", PROCESSING, waiting, lost=True) == RenditionProgress("failed", 0.75, None)
+    over = tally([done, divided, encode(1, "360p", weight=0.0, state=State.SUCCEEDED)], NOW)
+    assert rendition_progress("360p", "video", PROCESSING, over) == RenditionProgress("ready", 1.0, None)
+    assert asset_progress(PROCESSING, over).progress >= asset_progress(PROCESSING, tally([done, divided], NOW)).progress
+    assert rendition_progress("720p", "video", AssetStatus.READY, over, lost=True).status == "failed"
+
+
 def test_audio_has_a_job_of_its_own() -> None:
     jobs = [encode(0, "360p", state=State.SUCCEEDED), job("transcode.audio", State.RUNNING, 0.5)]
     assert rendition_progress("audio", "audio", PROCESSING, tally(jobs, NOW)).progress == 0.5

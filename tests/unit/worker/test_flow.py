@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ import ingest.steps
 import packager.steps
 import transcode.steps
 from catalog.demand import segment_job
-from kit.jobs import URGENT, NewJob
+from kit.jobs import URGENT, Job, NewJob, State
 from media.grid import SegmentGrid
 from media.ids import PlanDigest
 from media.plan import Chunk, EncodePlan
@@ -20,6 +21,7 @@ from media.rendition import AudioRendition, VideoRendition
 from worker import flow, priority
 from worker.main import all_duties
 
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RATE = Fraction(24)
 AUDIO = AudioRendition("audio", 1, 2, 48_000, 128_000, "mp4a.40.2", "und", "Audio")
 SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
@@ -119,6 +121,43 @@ def test_the_opening_is_not_counted_twice() -> None:
     opening = 854 * 480 * 144 * 16e-9
     like_the_second = (second.weight - 0.2) / len(together.chunks[1].segments) + 0.2
     assert like_the_second - first.weight == pytest.approx(opening)
+
+
+def dead(new: NewJob) -> Job:
+    return Job(
+        id="job_1", kind=new.kind, subject=new.subject, asset_id=new.asset_id, args=new.args, priority=new.priority, weight=new.weight,
+        state=State.FAILED, attempt=3, max_attempts=3, epoch=3, owner=None, lease_until=None, not_before=NOW, progress=0.0, stats={},
+        error_code="encode_failed", error_detail="…", created_at=NOW, finished_at=NOW,
+    )  # fmt: skip
+
+
+TOGETHER = a_plan(groups=(("480p", "720p", "1080p"),))
+
+
+def test_a_chunk_of_several_rungs_that_fails_is_divided() -> None:
+    job = dead(flow.encode_jobs("ast_1", TOGETHER)[1])
+    cost = flow.cost_of(job, TOGETHER, {"720p"}, hopeless=False)
+    assert (cost.title, cost.lost) == (False, ())
+    assert [(new.subject, new.args["renditions"], new.args["chunk"], new.weight) for new in cost.instead] == [
+        ("ast_1/d1/g0/c1/480p", ["480p"], 1, 0.0),
+        ("ast_1/d1/g0/c1/1080p", ["1080p"], 1, 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gone", "cost"), [((), flow.Cost(lost=("480p",))), (("720p",), flow.Cost(lost=("480p",))), (("720p", "1080p"), flow.Cost(title=True))]
+)  # fmt: skip
+def test_a_rung_is_lost_alone_while_another_is_left(gone: tuple[str, ...], cost: flow.Cost) -> None:
+    for new in (flow.encode_jobs("ast_1", PLAN)[0], flow.opening_jobs("ast_1", PLAN)[0]):
+        assert flow.cost_of(dead(new), PLAN, gone, hopeless=False) == cost
+
+
+def test_what_all_need_costs_the_title_and_what_nobody_needs_nothing() -> None:
+    for new in (flow.opening_jobs("ast_1", PLAN)[1], flow.encode_jobs("ast_1", PLAN)[-2], flow.plan_job("ast_1")):
+        assert flow.cost_of(dead(new), PLAN, (), hopeless=False).title, new
+    assert flow.cost_of(dead(flow.encode_jobs("ast_1", TOGETHER)[0]), TOGETHER, (), hopeless=True).title  # a damaged source
+    for new in (flow.encode_jobs("ast_1", PLAN)[-1], segment_job("ast_1", "d1", "720p", 3)):
+        assert flow.cost_of(dead(new), PLAN, (), hopeless=False) == flow.Cost()
 
 
 def test_every_kind_the_flow_makes_has_exactly_one_step() -> None:
