@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,16 +25,20 @@ from tests.clips import Clips, _ffmpeg
 from tests.eventually import eventually
 from tests.local_stack import LocalStack
 
-LENGTH_S = 60
-FAR_S = 50.0
+# So long that the end of it cannot have been made between its playlists and the moment when the workers are held up.
+ROUND_S, ROUNDS = 20, 45
+LENGTH_S = ROUND_S * ROUNDS
+FAR_S = 815.0
+SEGMENT_S = 6
 NOT_YET = r"503 .*\.m4s|status of 503"
 
 
 @pytest.fixture(scope="module")
 def long_file(tmp_path_factory: pytest.TempPathFactory, clips: Clips) -> Path:
-    path = tmp_path_factory.mktemp("films") / "long.mp4"
-    recipes.h264(recipes.Workshop(out=path, of=clips, ffmpeg=_ffmpeg), size="1280x720", seconds=LENGTH_S)
-    return path
+    folder = tmp_path_factory.mktemp("films")
+    recipes.h264(recipes.Workshop(out=folder / "round.mp4", of=clips, ffmpeg=_ffmpeg), size="1280x720", seconds=ROUND_S)
+    _ffmpeg("-stream_loop", str(ROUNDS - 1), "-i", str(folder / "round.mp4"), "-c", "copy", str(folder / "long.mp4"))
+    return folder / "long.mp4"
 
 
 def _workers(stack: LocalStack) -> list[int]:
@@ -82,19 +87,26 @@ def making(local_stack: LocalStack, studio: Studio, long_file: Path) -> Iterator
 
 
 def seek_far_while_held_up(made: Visit, making: Making) -> None:
-    """Goes to a place that nobody has made, and returns after the first "not yet" about a segment."""
+    """Goes to a place that nobody has made, and returns after the first "not yet" about a segment there."""
     made.expect_problem(NOT_YET)
     page = made.page
-    for _ in range(600):
-        if page.evaluate("document.querySelector('video')?.duration > 50"):
+    for _ in range(2400):
+        # Before the video knows what it shows, a player puts it back to where it wants to begin.
+        if page.evaluate(f"((video) => video?.readyState >= 1 && video.duration > {FAR_S})(document.querySelector('video'))"):
             break
         page.wait_for_timeout(50)
     page.evaluate(f"document.querySelector('video').currentTime = {FAR_S}")
-    for _ in range(1200):
-        if any(problem.startswith("503 ") for problem in made.problems):
+    far = re.compile(rf"503 .*/00{int(FAR_S / SEGMENT_S) // 10}\d\.m4s")
+    for _ in range(2400):
+        if any(far.search(problem) for problem in made.problems):
             return
         page.wait_for_timeout(50)
-    raise AssertionError("no segment was waited for")
+    raise AssertionError(f"no segment was waited for: {state_of(page)}, {made.problems}")
+
+
+def state_of(page: Page) -> object:
+    facts = "({currentTime, paused, readyState, seeking, buffered}) => [currentTime, paused, readyState, seeking, buffered.length]"
+    return page.evaluate(f"({facts})(document.querySelector('video'))")
 
 
 def plays_on_from_there(page: Page) -> None:
@@ -102,7 +114,7 @@ def plays_on_from_there(page: Page) -> None:
         if page.evaluate(f"document.querySelector('video').currentTime > {FAR_S} + 0.5"):
             return
         page.wait_for_timeout(50)
-    raise AssertionError("it did not go on")
+    raise AssertionError(f"it did not go on: {state_of(page)}")
 
 
 def test_hls_js_waits_calmly_and_goes_on(making: Making, visit: Open) -> None:
