@@ -135,7 +135,8 @@ def plain_rung(rung: VideoRendition, plan: EncodePlan, folder: Path) -> list[str
 
 
 def plain_audio(plan: EncodePlan, folder: Path) -> list[str]:
-    return [] if plan.audio is None else ["-map", "0:a:0", "-c:a", "aac", "-b:a", str(plan.audio.bitrate_bps), str(folder / "plain-a.mp4")]
+    sound = plan.main_audio
+    return [] if sound is None else ["-map", "0:a:0", "-c:a", "aac", "-b:a", str(sound.bitrate_bps), str(folder / "plain-a.mp4")]
 
 
 def plain_ladder(world: World, source: Source, plan: EncodePlan, folder: Path) -> float:
@@ -153,7 +154,7 @@ def plain_ladder(world: World, source: Source, plan: EncodePlan, folder: Path) -
 def plain_rungs(world: World, source: Source, plan: EncodePlan, folder: Path) -> float:
     """CPU seconds of one process for each rung, and one for the audio."""
     start = ["-i", str(source.path)]
-    spent = run_plain(world, [*start, *plain_audio(plan, folder)]).cpu_s if plan.audio is not None else 0.0
+    spent = run_plain(world, [*start, *plain_audio(plan, folder)]).cpu_s if plan.audio else 0.0
     for rung in plan.video:
         scaled = ["-map", "0:v:0", "-vf", f"scale={rung.width}:{rung.height}"]
         spent += run_plain(world, [*start, *scaled, *plain_rung(rung, plan, folder)]).cpu_s

@@ -113,5 +113,7 @@ def plan_to_json(plan: EncodePlan) -> dict[str, Any]:
 
 
 def plan_from_json(data: Mapping[str, Any]) -> EncodePlan:
-    """Raises Malformed."""
-    return from_json(EncodePlan, data)
+    """Raises Malformed. Plans of before there could be several tracks of sound have one, or none, instead of a list."""
+    sound = data.get("audio", ())
+    tracks = [] if sound is None else [sound] if isinstance(sound, Mapping) else sound
+    return from_json(EncodePlan, {**data, "audio": tracks})

@@ -60,8 +60,8 @@ def _rendition_rows(asset_id: str, plan: EncodePlan) -> list[dict[str, Any]]:
         }
         for position, rung in enumerate(plan.video)
     ]
-    if plan.audio is not None:
-        sound = {"name": plan.audio.name, "position": len(rows), "kind": "audio", "codecs": plan.audio.codecs, "timescale": AUDIO_RATE_HZ}
+    for position, track in enumerate(plan.audio, len(rows)):
+        sound = {"name": track.name, "position": position, "kind": "audio", "codecs": track.codecs, "timescale": AUDIO_RATE_HZ}
         rows.append({**shared, **sound, "width": None, "height": None, "frame_rate": None})
     return rows
 

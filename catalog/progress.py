@@ -44,7 +44,7 @@ class JobTally:
     """Jobs of one asset that are alike, summed up at one moment."""
 
     kind: str
-    renditions: tuple[str, ...]  # of encode jobs; empty for all others
+    renditions: tuple[str, ...]  # of encode and audio jobs; empty for all others
     state: State
     count: int  # 1 when they run
     weight: float
@@ -124,7 +124,7 @@ def rendition_progress(name: str, kind: str, status: AssetStatus, tallies: Seque
     """How far one rendition of the plan is. `kind` is "video" or "audio"; `lost` says that it was given up while its title goes on."""
     if status is AssetStatus.READY and not lost:
         return RenditionProgress("ready", 1.0, None)
-    of_it = [item for item in tallies if (item.kind == AUDIO if kind == "audio" else item.kind == ENCODE and name in item.renditions)]
+    of_it = [item for item in tallies if _makes(item, name, kind)]
     own = _wanted(of_it, status)
     progress = _fraction(own)
     if lost:
@@ -134,6 +134,12 @@ def rendition_progress(name: str, kind: str, status: AssetStatus, tallies: Seque
     fps = sum(item.fps for item in own)
     found = _rendition_status(states, progress, status)
     return RenditionProgress(found, 1.0 if found == "ready" else progress, round(fps, 1) if fps > 0 else None)
+
+
+def _makes(item: JobTally, name: str, kind: str) -> bool:
+    if kind == "audio":
+        return item.kind == AUDIO and (name in item.renditions or not item.renditions)  # those of before there were several name none
+    return item.kind == ENCODE and name in item.renditions
 
 
 def _wanted(tallies: Iterable[JobTally], status: AssetStatus) -> list[JobTally]:

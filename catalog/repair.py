@@ -51,9 +51,10 @@ def job_for(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
 
 def _segment_job(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
     alone = replace(segment_job(part.owner, part.plan_digest, part.rendition, part.index), priority=PRIORITY)
-    if plan.audio is None or part.rendition != plan.audio.name:
+    if plan.sound(part.rendition) is None:
         return alone if attempt == 0 else None
-    whole = NewJob(AUDIO, f"{part.owner}/{part.plan_digest}/audio", part.owner, {}, PRIORITY, 0.0)
+    args = {"renditions": [part.rendition]}
+    whole = NewJob(AUDIO, f"{part.owner}/{part.plan_digest}/{part.rendition}", part.owner, args, PRIORITY, 0.0)
     ways = (alone, whole) if part.index == 0 else (whole, alone)  # the first is made alone, as a part of the opening
     return ways[attempt] if attempt < len(ways) else None
 

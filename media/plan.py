@@ -46,9 +46,18 @@ class EncodePlan:
     grid: SegmentGrid
     origin: Fraction
     video: tuple[VideoRendition, ...]  # ascending by size
-    audio: AudioRendition | None
+    audio: tuple[AudioRendition, ...]  # the one that a title begins with first
     chunks: tuple[Chunk, ...]
     groups: tuple[tuple[str, ...], ...]
+
+    @property
+    def main_audio(self) -> AudioRendition | None:
+        """What is heard unless somebody chooses."""
+        return self.audio[0] if self.audio else None
+
+    def sound(self, name: str) -> AudioRendition | None:
+        """The audio rendition called `name`, if it is one."""
+        return next((track for track in self.audio if track.name == name), None)
 
     def rendition(self, name: str) -> VideoRendition:
         """The rung called `name`. Raises KeyError."""

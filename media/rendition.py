@@ -35,9 +35,12 @@ class VideoRendition:
 
 @dataclass(frozen=True, slots=True)
 class AudioRendition:
-    """The stereo AAC track, encoded once and whole."""
+    """One track of the source in one form, encoded once and whole. `name` is unique in a plan and is a path element.
 
-    name: str  # "audio"
+    Renditions of one `group` have the same codec and number of channels; the same track may be in several groups.
+    """
+
+    name: str  # "audio" of the track that is heard unless somebody chooses; "audio-2", "audio-51" …
     source_index: int  # stream index inside the source
     channels: int
     sample_rate_hz: int
@@ -45,3 +48,7 @@ class AudioRendition:
     codecs: str  # "mp4a.40.2"
     language: str  # BCP 47 or "und"
     label: str  # shown to viewers
+    group: str = "audio"
+    default: bool = True  # heard unless somebody chooses
+    autoselect: bool = True  # may be chosen by language; commentaries are not
+    characteristics: tuple[str, ...] = ()  # uniform type identifiers, RFC 8216 4.3.4.1

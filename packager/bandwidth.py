@@ -1,8 +1,8 @@
 """BANDWIDTH and AVERAGE-BANDWIDTH: expected from the plan at first, and measured from the bytes that were stored in the end.
 
 The rate of one playlist is measured as RFC 8216 section 4.1 defines it (`catalog.bitrate`). A variant is a combination of
-playlists, so its BANDWIDTH is the sum of their peaks and its AVERAGE-BANDWIDTH the sum of their averages (section 4.3.4.2;
-Apple's authoring rule 9.13 asks for the dearest audio of the group; here a group has one member).
+playlists, so its BANDWIDTH is the sum of their peaks and its AVERAGE-BANDWIDTH the sum of their averages (section 4.3.4.2), with the
+dearest audio of the group (Apple's authoring rule 9.13).
 
 An I-frame playlist is measured over what its entries fetch: one `moof` and one sample for each group of pictures.
 
@@ -13,6 +13,7 @@ nothing but the choice of the first variant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from catalog.bitrate import Rates, measure
@@ -20,7 +21,6 @@ from media.grid import GOP_S, GOPS_PER_SEGMENT
 from media.rendition import VideoRendition
 from packager.presentation import AudioTrack, Track, VideoTrack
 
-SILENT = Rates(0, 0)
 _AVERAGE_SHARE = Fraction(3, 5)  # of the cap, for all pictures
 _IFRAME_SHARE = Fraction(1, 4)  # of the bits of a group of pictures, for the first of them
 _AUDIO_PEAK_SHARE = Fraction(5, 4)  # of the nominal rate
@@ -43,11 +43,11 @@ def track_rates(track: Track, target_s: int) -> Rates:
     return measure(sizes, [Fraction(segment.duration_ticks, track.timescale) for segment in track.segments], target_s)
 
 
-def variant_rates(video: VideoTrack, audio: AudioTrack | None, target_s: int) -> Rates:
-    """What a player needs for this rung with its sound."""
-    picture = track_rates(video, target_s)
-    sound = SILENT if audio is None else track_rates(audio, target_s)
-    return Rates(picture.bitrate_bps + sound.bitrate_bps, picture.peak_bps + sound.peak_bps)
+def variant_rates(video: VideoTrack, heard: Sequence[AudioTrack], target_s: int) -> Rates:
+    """What a player needs for this rung with the dearest sound of a group."""
+    picture, sounds = track_rates(video, target_s), [track_rates(track, target_s) for track in heard]
+    average = max((sound.bitrate_bps for sound in sounds), default=0)
+    return Rates(picture.bitrate_bps + average, picture.peak_bps + max((sound.peak_bps for sound in sounds), default=0))
 
 
 def iframe_rates(video: VideoTrack, target_s: int) -> Rates:

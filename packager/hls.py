@@ -22,11 +22,12 @@ from fractions import Fraction
 
 from media import keys
 from media.ids import PlanDigest
+from packager import sound
 from packager.bandwidth import expected_video, iframe_rates, variant_rates
-from packager.presentation import AudioTrack, Presentation, Track, VideoTrack
+from packager.presentation import Presentation, Track, VideoTrack
+from packager.sound import AudioGroup
 
 FIRST_VARIANT_BPS = 2_000_000  # Apple's default variant: what a player starts with before it has measured anything
-AUDIO_GROUP = "audio"
 
 # Protocol versions, RFC 8216 section 7: the lowest that holds the tags used.
 _MAP_VERSION = 6  # EXT-X-MAP in a playlist of whole segments; fractional EXTINF needs only 3
@@ -39,26 +40,32 @@ def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
 
     Which variant comes first is decided by the plan, so measuring changes nothing but numbers.
     """
-    target_s, audio = presentation.target_duration_s, presentation.audio
-    rated = [(video, variant_rates(video, audio, target_s)) for video in presentation.video]
-    first = min(rated, key=lambda item: abs(expected_video(item[0].spec).bitrate_bps - FIRST_VARIANT_BPS))
+    target_s, heard = presentation.target_duration_s, sound.groups(presentation.audio)
+    first = min(presentation.video, key=lambda video: abs(expected_video(video.spec).bitrate_bps - FIRST_VARIANT_BPS))
+    ordered = [first, *(video for video in presentation.video if video is not first)]
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_MULTIVARIANT_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if audio is not None:
-        lines.append(_audio_media(audio, plan))
-    for video, rates in (first, *(item for item in rated if item is not first)):
-        attributes = [
-            f"BANDWIDTH={rates.peak_bps}",
-            f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
-            f'CODECS="{_codecs(video, audio)}"',
-            f"RESOLUTION={video.spec.width}x{video.spec.height}",
-            f"FRAME-RATE={_milli(video.spec.frame_rate)}",
-            "VIDEO-RANGE=SDR",
-            *([] if audio is None else [f'AUDIO="{AUDIO_GROUP}"']),
-            "CLOSED-CAPTIONS=NONE",
-        ]
-        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{plan}/{video.spec.name}/index.m3u8"]
+    lines += [line for group in heard for line in sound.media_lines(group, plan)]
+    for group in heard or (None,):
+        for video in ordered:
+            lines += [_variant(video, group, target_s), f"{plan}/{video.spec.name}/index.m3u8"]
     lines += [_iframe_variant(video, plan, target_s) for video in presentation.video]
     return _text(lines)
+
+
+def _variant(video: VideoTrack, heard: AudioGroup | None, target_s: int) -> str:
+    """A rung with one form of the sound."""
+    rates = variant_rates(video, () if heard is None else heard.members, target_s)
+    attributes = [
+        f"BANDWIDTH={rates.peak_bps}",
+        f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
+        f'CODECS="{",".join((video.spec.codecs, *(() if heard is None else heard.codecs)))}"',
+        f"RESOLUTION={video.spec.width}x{video.spec.height}",
+        f"FRAME-RATE={_milli(video.spec.frame_rate)}",
+        "VIDEO-RANGE=SDR",
+        *([] if heard is None else [f'AUDIO="{heard.name}"']),
+        "CLOSED-CAPTIONS=NONE",
+    ]
+    return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
 
 
 def render_media(track: Track, target_s: int) -> str:
@@ -79,21 +86,6 @@ def render_iframes(track: VideoTrack, target_s: int) -> str:
     for gop, seconds in enumerate(_extinf(track.gop_ticks, track.timescale)):
         lines += [f"#EXTINF:{seconds},", keys.iframe_name(gop)]
     return _text([*lines, "#EXT-X-ENDLIST"])
-
-
-def _audio_media(audio: AudioTrack, plan: PlanDigest) -> str:
-    spec = audio.spec
-    attributes = [
-        "TYPE=AUDIO",
-        f'GROUP-ID="{AUDIO_GROUP}"',
-        f'NAME="{_quotable(spec.label) or "Audio"}"',
-        f'LANGUAGE="{_quotable(spec.language) or "und"}"',
-        "DEFAULT=YES",
-        "AUTOSELECT=YES",
-        f'CHANNELS="{spec.channels}"',
-        f'URI="{plan}/{spec.name}/index.m3u8"',
-    ]
-    return f"#EXT-X-MEDIA:{','.join(attributes)}"
 
 
 def _iframe_variant(video: VideoTrack, plan: PlanDigest, target_s: int) -> str:
@@ -133,15 +125,6 @@ def _milli(rate: Fraction) -> str:
     """Frames per second with three decimals (RFC 8216 section 4.3.4.2)."""
     thousandths = (2 * rate.numerator * 1000 + rate.denominator) // (2 * rate.denominator)
     return f"{thousandths // 1000}.{thousandths % 1000:03d}"
-
-
-def _codecs(video: VideoTrack, audio: AudioTrack | None) -> str:
-    return video.spec.codecs if audio is None else f"{video.spec.codecs},{audio.spec.codecs}"
-
-
-def _quotable(words: str) -> str:
-    """`words` as a quoted-string can hold them: no quotation mark and no control character (RFC 8216 section 4.2)."""
-    return " ".join("".join(" " if ord(char) < 32 or ord(char) == 127 else char for char in words.replace('"', "'")).split())
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """The audio rendition, in the same way."""
+    """An audio rendition, in the same way."""
 
     spec: AudioRendition
     timescale: int
@@ -60,11 +60,11 @@ class Presentation:
     target_duration_s: int
     duration: Fraction  # seconds
     video: tuple[VideoTrack, ...]  # ascending by size
-    audio: AudioTrack | None
+    audio: tuple[AudioTrack, ...]
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        return self.video if self.audio is None else (*self.video, self.audio)
+        return (*self.video, *self.audio)
 
 
 def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
@@ -75,10 +75,8 @@ def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
     bounds = (grid.gop_bounds(gop) for gop in range(grid.gop_count))
     gop_ticks = tuple((end - first) * grid.frame_ticks for first, end in bounds)
     video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video if rung.name not in without)
-    audio = None
-    if plan.audio is not None:
-        heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
-        audio = AudioTrack(plan.audio, AUDIO_RATE_HZ, heard)
+    heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
+    audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard) for track in plan.audio)
     return Presentation(grid.target_duration_s, grid.duration, video, audio)
 
 
@@ -86,7 +84,7 @@ def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]], wit
     """The same with what was measured. Raises WrongSegments when a table contradicts the plan, or is not complete."""
     made = planned(plan, without)
     video = tuple(replace(track, segments=_checked(track, tables[track.spec.name])) for track in made.video)
-    audio = made.audio and replace(made.audio, segments=_checked(made.audio, tables[made.audio.spec.name]))
+    audio = tuple(replace(track, segments=_checked(track, tables[track.spec.name])) for track in made.audio)
     for track in video:
         found = tuple(part.duration_ticks for segment in track.segments for part in segment.fragments)
         if found != track.gop_ticks:

@@ -41,7 +41,7 @@ def a_plan(digest: str = "plan-1", *, audio: bool = True) -> EncodePlan:
         grid=SegmentGrid(Fraction(25), 325),
         origin=Fraction(0),
         video=(rung("240p", 426, 240), rung("360p", 640, 360)),
-        audio=sound if audio else None,
+        audio=(sound,) if audio else (),
         chunks=(Chunk(0, 0, 1), Chunk(1, 1, 3)),
         groups=(("240p",), ("360p",)),
     )
@@ -60,7 +60,7 @@ def segments_of(plan: EncodePlan, rendition: str = "360p", size_bytes: int = 75_
 
 
 def inits_of(plan: EncodePlan) -> dict[str, bytes]:
-    names = [item.name for item in plan.video] + ([plan.audio.name] if plan.audio else [])
+    names = [item.name for item in (*plan.video, *plan.audio)]
     return {name: f"init of {name}".encode() for name in names}
 
 

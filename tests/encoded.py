@@ -77,18 +77,17 @@ def encode(
     plan = reshape(make_plan(info, "source", options or PlanOptions(), "encoder"))
     runs = [run(world, init_command(plan, folder, program))]
     inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, plan) for rung in plan.video}
-    if plan.audio is not None:
-        inits[plan.audio.name] = check_audio_init((folder / f"{plan.audio.name}.mp4").read_bytes())
+    inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in plan.audio}
     work = Work(plan, info, source, folder, program)
     segments: dict[str, list[Segment]] = {name: [] for name in inits}
     for name, made in _video(world, work, inits, runs):
         segments[name] += made
-    if plan.audio is not None:
-        runs.append(run(world, audio_command(work)))
-        data = (folder / f"{plan.audio.name}.mp4").read_bytes()
-        media = check_same_init(data, plan.audio.name, hashlib.sha256(inits[plan.audio.name]).hexdigest())
+    for track in plan.audio:
+        runs.append(run(world, audio_command(work, track)))
+        data = (folder / f"{track.name}.mp4").read_bytes()
+        media = check_same_init(data, track.name, hashlib.sha256(inits[track.name]).hexdigest())
         cutter = AudioCutter(plan)
-        segments[plan.audio.name] = list(cutter.take(data[media:]))
+        segments[track.name] = list(cutter.take(data[media:]))
         cutter.finish()
     return EncodedTitle(info, plan, folder, inits, segments, runs)
 

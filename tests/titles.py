@@ -31,19 +31,20 @@ def plan_of(
     frames: int = 24 * 15,
     rate: Fraction = Fraction(24),
     rungs: Sequence[str] = ("480p", "720p"),
-    audio: AudioRendition | None = AUDIO,
+    audio: AudioRendition | Sequence[AudioRendition] | None = AUDIO,
     source: str = "source",
 ) -> EncodePlan:
     """A plan that no planner made. Its digest follows from its fields, as a real one's does."""
     grid = SegmentGrid(rate, frames)
     video = tuple(VideoRendition(name, *SIZES[name], rate, 23.0, 4_000_000, 8_000_000, 40, "veryfast", 1, CODECS[name]) for name in rungs)
-    digest = hashlib.sha256(repr((frames, rate, tuple(rungs), audio, source)).encode()).hexdigest()
+    heard = () if audio is None else (audio,) if isinstance(audio, AudioRendition) else tuple(audio)
+    digest = hashlib.sha256(repr((frames, rate, tuple(rungs), [track.name for track in heard], source)).encode()).hexdigest()
     groups = ((rungs[0],), tuple(rungs[1:])) if len(rungs) > 1 else ((rungs[0],),)
-    return EncodePlan(PlanDigest(digest), source, "encoder", grid, Fraction(0), video, audio, (Chunk(0, 0, grid.segment_count),), groups)
+    return EncodePlan(PlanDigest(digest), source, "encoder", grid, Fraction(0), video, heard, (Chunk(0, 0, grid.segment_count),), groups)
 
 
 def names_of(plan: EncodePlan) -> list[str]:
-    return [rung.name for rung in plan.video] + ([] if plan.audio is None else [plan.audio.name])
+    return [track.name for track in (*plan.video, *plan.audio)]
 
 
 def _cut(duration: int, piece: int) -> list[int]:
@@ -78,7 +79,7 @@ def title_of(plan: EncodePlan, *, seed: int = 1, least: int = 2_000, most: int =
         bodies[name] = [chance.randbytes(chance.randint(least, most)) for _ in range(plan.grid.segment_count)]
         table = []
         for index, data in enumerate(bodies[name]):
-            if plan.audio is not None and name == plan.audio.name:
+            if plan.sound(name) is not None:
                 first, end = plan.grid.audio_bounds(index)
                 start, durations = first * AAC_FRAME_SAMPLES, [(end - first) * AAC_FRAME_SAMPLES]
             else:

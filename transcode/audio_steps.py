@@ -9,6 +9,7 @@ from kit.errors import Rejected
 from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
+from media.rendition import AudioRendition
 from transcode.cut import AudioCutter, header_size, whole_fragments
 from transcode.ffmpeg.audio import audio_command, audio_run, audio_segment_command
 from transcode.ffmpeg.run import Work
@@ -25,34 +26,35 @@ def _output(work: Work, name: str) -> Path:
 
 
 def audio(world: World, job: Job, beat: Beat) -> Measured:
-    """The whole track in one run; its segments are published while it goes on."""
+    """A whole track in one run; its segments are published while it goes on."""
     with world.db.connect() as conn:
-        track = catalog.store.load_plan(conn, job.asset_id).audio
-    if track is None:
-        return {}
-    title = open_title(world, job.asset_id, [track.name])
+        tracks = catalog.store.load_plan(conn, job.asset_id).audio
+    for name in job.args.get("renditions", [track.name for track in tracks]):  # jobs of before there could be several name none
+        _whole(open_title(world, job.asset_id, [name]), next(track for track in tracks if track.name == name), job, beat)
+    return {}
+
+
+def _whole(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
     duration_s = float(title.plan.grid.duration)
     if len(title.stored(track.name, range(title.plan.grid.segment_count))) == title.plan.grid.segment_count:
-        return {}
-    with title.work(job, audio_needs(title.plan, title.video, 0, title.plan.grid.audio_frames)) as work:
-        published = _AudioFile(title, _output(work, track.name), AudioCutter(title.plan), beat)
+        return
+    with title.work(job, audio_needs(title.plan, track, title.video, 0, title.plan.grid.audio_frames)) as work:
+        published = _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan), beat)
 
         def tell(report: Report) -> None:
             beat.progress(ENCODED * report.media_s / duration_s, speed=report.speed)
             published.look()
 
-        run(world, audio_command(work), tell)
+        run(title.world, audio_command(work, track), tell)
         published.finish()
-    return {}
 
 
-def audio_segment(title: Title, index: int, job: Job, beat: Beat) -> Measured:
-    name = title.audio.name
-    if not title.stored(name, [index]):
-        with title.work(job, audio_needs(title.plan, title.video, *audio_run(title.plan, title.source.container, index))) as work:
-            command, skip = audio_segment_command(work, index)
+def audio_segment(title: Title, track: AudioRendition, index: int, job: Job, beat: Beat) -> Measured:
+    if not title.stored(track.name, [index]):
+        with title.work(job, audio_needs(title.plan, track, title.video, *audio_run(title.plan, title.source.container, index))) as work:
+            command, skip = audio_segment_command(work, track, index)
             run(title.world, command)
-            _AudioFile(title, _output(work, name), AudioCutter(title.plan, index, skip, index + 1), beat).finish()
+            _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan, index, skip, index + 1), beat).finish()
     return {}
 
 
@@ -63,8 +65,8 @@ class _AudioFile:
     what is recorded first stays, and is stored under a lock: never is an object replaced that somebody may have been sent.
     """
 
-    def __init__(self, title: Title, path: Path, cutter: AudioCutter, beat: Beat) -> None:
-        self._title, self._path, self._cutter, self._beat = title, path, cutter, beat
+    def __init__(self, title: Title, track: AudioRendition, path: Path, cutter: AudioCutter, beat: Beat) -> None:
+        self._title, self._name, self._path, self._cutter, self._beat = title, track.name, path, cutter, beat
         self._at = 0
 
     def look(self) -> None:
@@ -87,7 +89,7 @@ class _AudioFile:
         if self._at == 0:
             if header_size(data) is None:
                 return b""
-            self._at = check_same_init(data, self._title.audio.name, self._title.init_sha256[self._title.audio.name])
+            self._at = check_same_init(data, self._name, self._title.init_sha256[self._name])
             data = data[self._at :]
         whole = whole_fragments(data)
         self._at += whole
@@ -96,4 +98,4 @@ class _AudioFile:
     def _publish(self, data: bytes) -> None:
         made = list(self._cutter.take(data))
         if made:
-            self._beat.commit(lambda conn: self._title.store_first(conn, self._title.audio.name, made, AUDIO_TYPE))
+            self._beat.commit(lambda conn: self._title.store_first(conn, self._name, made, AUDIO_TYPE))

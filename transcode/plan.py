@@ -64,7 +64,7 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
         grid=grid,
         origin=origin,
         video=ladder,
-        audio=None if sound is None else _audio_rendition(sound),
+        audio=() if sound is None else (_audio_rendition(sound),),
         chunks=tuple(_chunks(grid, options.chunk_s, _most_segments(ladder), keyframes)),
         groups=_groups(ladder, lowest_first=options.lowest_first),
     )
@@ -174,7 +174,7 @@ class Needs:
     """The stretches of the source that a piece of work reads: from one source time to another, seconds."""
 
     video: tuple[tuple[Fraction, Fraction], ...] = ()
-    audio: tuple[Fraction, Fraction] | None = None
+    audio: tuple[int, Fraction, Fraction] | None = None  # the track of the source, and from when to when
 
 
 def video_needs(plan: EncodePlan, video: VideoStream, wanted: Mapping[str, Sequence[int]], rewind: Fraction | None) -> Needs | None:
@@ -193,12 +193,12 @@ def picture_needs(times: Sequence[Fraction]) -> Needs:
     return Needs(video=tuple((time, time) for time in times))
 
 
-def audio_needs(plan: EncodePlan, video: VideoStream, first: int, end: int) -> Needs:
-    """What the encoding of the AAC frames [first, end) reads. FFmpeg begins to read at a keyframe of the video."""
+def audio_needs(plan: EncodePlan, track: AudioRendition, video: VideoStream, first: int, end: int) -> Needs:
+    """What the encoding of the AAC frames [first, end) of `track` reads. FFmpeg begins to read at a keyframe of the video."""
     frame = Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
     start = plan.origin + first * frame
     keyframe = max((time for time in video.keyframes if time <= start), default=min(video.start, start))
-    return Needs(audio=(keyframe, plan.origin + end * frame + READ_ON_S))
+    return Needs(audio=(track.source_index, keyframe, plan.origin + end * frame + READ_ON_S))
 
 
 def poster_size(plan: EncodePlan) -> tuple[int, int]:

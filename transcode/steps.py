@@ -53,13 +53,11 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
         run(world, init_command(made, folder, program))
         inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, made) for rung in made.video}
-        if made.audio is not None:
-            inits[made.audio.name] = check_audio_init((folder / f"{made.audio.name}.mp4").read_bytes())
+        inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in made.audio}
     beat.progress(0.5)
     for name, init in inits.items():
-        is_audio = made.audio is not None and name == made.audio.name
         key = keys.init_segment(asset.id, made.digest, name)
-        world.storage.put(key, init, content_type=AUDIO_TYPE if is_audio else VIDEO_TYPE)
+        world.storage.put(key, init, content_type=VIDEO_TYPE if made.sound(name) is None else AUDIO_TYPE)
     return Planned(made, inits)
 
 
@@ -71,8 +69,8 @@ def segment(world: World, job: Job, beat: Beat) -> Measured:
     """One segment of one rendition, now: the opening of a title, or the place that somebody has gone to."""
     name, index = str(job.args["rendition"]), int(job.args["index"])
     title = open_title(world, job.asset_id, [name])
-    if title.plan.audio is not None and name == title.plan.audio.name:
-        return audio_segment(title, index, job, beat)
+    if (track := title.plan.sound(name)) is not None:
+        return audio_segment(title, track, index, job, beat)
     return encode_segments(title, {name: (index,)}, job, beat)
 
 

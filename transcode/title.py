@@ -20,7 +20,6 @@ from kit.world import World
 from media import keys
 from media.info import MediaInfo, VideoStream
 from media.plan import EncodePlan
-from media.rendition import AudioRendition
 from media.segments import MeasuredSegment
 from media.source_map import ByteRange, SourceMap, merged
 from transcode.cut import Segment
@@ -49,12 +48,6 @@ class Title:
         if self.source.video is None:
             raise ValueError("the source has no video")
         return self.source.video
-
-    @property
-    def audio(self) -> AudioRendition:
-        if self.plan.audio is None:
-            raise ValueError("the plan has no audio")
-        return self.plan.audio
 
     def stored(self, rendition: str, indexes: Iterable[int]) -> tuple[MeasuredSegment, ...]:
         """Those of these segments that are recorded, and lie in the store at their recorded size."""
@@ -112,7 +105,7 @@ class Title:
             return None
         ranges = [item for start, end in needs.video for item in self.source_map.video_ranges(start, end)]
         if needs.audio is not None:
-            ranges += self.source_map.audio_ranges(self.audio.source_index, *needs.audio)
+            ranges += self.source_map.audio_ranges(*needs.audio)
         return merged(ranges)
 
 

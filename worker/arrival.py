@@ -42,8 +42,8 @@ def reads_to(job: NewJob, plan: EncodePlan, info: MediaInfo, places: SourceMap |
     if needs is None or places is None:
         return info.size_bytes
     ranges: list[ByteRange] = [piece for start, end in needs.video for piece in places.video_ranges(start, end)]
-    if needs.audio is not None and plan.audio is not None:
-        ranges += places.audio_ranges(plan.audio.source_index, *needs.audio)
+    if needs.audio is not None:
+        ranges += places.audio_ranges(*needs.audio)
     return _end(ranges)
 
 
@@ -54,8 +54,8 @@ def _needs(job: NewJob, plan: EncodePlan, info: MediaInfo) -> Needs | None:
         return video_needs(plan, info.video, plan.chunks[job.args["chunk"]].of(job.args["renditions"]), REWIND)
     if job.kind == SEGMENT:
         name, index = job.args["rendition"], job.args["index"]
-        if plan.audio is not None and name == plan.audio.name:
-            return audio_needs(plan, info.video, *audio_run(plan, info.container, index))
+        if (track := plan.sound(name)) is not None:
+            return audio_needs(plan, track, info.video, *audio_run(plan, info.container, index))
         return video_needs(plan, info.video, {name: (index,)}, REWIND)
     return None
 

@@ -81,7 +81,7 @@ def opening_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
 
 def _opening(plan: EncodePlan, lost: Collection[str] = ()) -> list[str]:
     lowest = next(rung.name for rung in plan.video if rung.name not in lost)
-    return [lowest, *([] if plan.audio is None else [plan.audio.name])]
+    return [lowest, *([] if plan.main_audio is None else [plan.main_audio.name])]
 
 
 def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
@@ -89,9 +89,10 @@ def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
     with the same source have the same plan, but each its own objects."""
     subject = f"{asset_id}/{plan.digest}"
     jobs = [_encode_job(asset_id, plan, group, chunk) for group in range(len(plan.groups)) for chunk in plan.chunks]
-    if plan.audio is not None:
-        weight = _START_CPU_S + float(plan.grid.duration) * _AUDIO_CPU_S_PER_S
-        jobs.append(NewJob(AUDIO, f"{subject}/audio", asset_id, priority=priority.AUDIO, weight=weight))
+    for track in plan.audio:
+        weight = _START_CPU_S + float(plan.grid.duration) * _AUDIO_CPU_S_PER_S * track.channels / 2
+        args = {"renditions": [track.name]}
+        jobs.append(NewJob(AUDIO, f"{subject}/{track.name}", asset_id, args=args, priority=priority.AUDIO, weight=weight))
     jobs.append(NewJob(POSTER, f"{subject}/poster", asset_id, priority=priority.POSTER, weight=_POSTER_CPU_S))
     return jobs
 

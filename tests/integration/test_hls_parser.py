@@ -67,7 +67,7 @@ def test_it_accepts_and_reads_what_was_meant(said: dict[str, Any], name: str) ->
     for variant in variants:
         assert variant["rate"] == pytest.approx(float(plan.grid.frame_rate), abs=0.0005)
         assert variant["bandwidth"] >= variant["average"] > 0
-        assert len(variant["audio"]) == (0 if plan.audio is None else 1)
+        assert len(variant["audio"]) == len(plan.audio)
     for track in plan.video:
         media, iframes = said[f"{name}/{track.name}"], said[f"{name}/{track.name}/iframes"]
         assert (media["vod"], media["ended"], media["target"]) == ("VOD", True, plan.grid.target_duration_s)

@@ -250,7 +250,7 @@ def test_equal_sources_share_a_plan_but_each_has_its_objects(world: World, clips
 
 def test_a_title_without_sound_has_no_audio_to_make(world: World, clips: Clips) -> None:
     asset = described(world, clips("no-audio"))
-    assert planned(world, asset).audio is None
+    assert planned(world, asset).audio == ()
     assert do(world, asset, "transcode.audio") == ({}, [])
 
 

@@ -107,8 +107,8 @@ def test_every_rendition_is_on_its_grid(world: World, clips: Clips, tmp_path: Pa
         assert_on_grid(title, rung.name)
         decoded = readback.decode_luma(title.whole(rung.name), 16, 16)
         assert len(decoded) == title.plan.grid.frames
-    assert (title.plan.audio is None) == (name in {"one-frame", "no-audio"})
-    if title.plan.audio is not None:
+    assert (not title.plan.audio) == (name in {"one-frame", "no-audio"})
+    if title.plan.audio:
         assert len(readback.samples(title.whole("audio"))) == title.plan.grid.audio_frames * AAC_FRAME_SAMPLES
 
 

@@ -99,7 +99,7 @@ def test_mono_is_heard_on_both_sides_at_its_own_level(world: World, clips: Clips
 def test_two_runs_are_byte_identical_on_any_cpu(world: World, clips: Clips, sync: EncodedTitle, tmp_path: Path) -> None:
     info = probe(world, clips("sync"))
     plan = make_plan(info, "source", PlanOptions(chunk_s=6), "encoder")
-    command = audio_command(Work(plan, info, clips("sync"), tmp_path, tools.ffmpeg(world.settings)))
+    command = audio_command(Work(plan, info, clips("sync"), tmp_path, tools.ffmpeg(world.settings)), plan.audio[0])
     run(world, command)
     assert (tmp_path / "audio.mp4").read_bytes() == (sync.folder / "audio.mp4").read_bytes()
     assert command.argv[1:3] == ("-cpuflags", "0")  # without SIMD: floating point is rounded alike everywhere
@@ -112,7 +112,7 @@ def test_a_segment_made_alone_joins_the_others_without_a_seam(world: World, clip
     work = Work(title.plan, title.info, clips(clip), tmp_path, tools.ffmpeg(world.settings))
     whole = readback.samples(title.whole("audio")).astype(np.int32)
     for index in range(title.plan.grid.segment_count):
-        command, skip = audio_segment_command(work, index)
+        command, skip = audio_segment_command(work, title.plan.audio[0], index)
         run(world, command)
         data = (tmp_path / "audio.mp4").read_bytes()
         alone = list(AudioCutter(title.plan, index, skip, index + 1).take(data[header_size(data) :]))

@@ -58,17 +58,19 @@ def test_a_segment_of_sound_is_made_of_the_bytes_it_needs(local_world: World, cl
     storage, path = CountingStorage(), clips(name)
     source = indexed(local_world, storage, path)
     plan = make_plan(source.info, source.digest, PlanOptions(), "encoder")
-    assert plan.audio is not None
+    (track,) = plan.audio
     assert source.info.video is not None
-    start, end = audio_needs(plan, source.info.video, *audio_run(plan, source.info.container, index)).audio or (Fraction(0), Fraction(0))
-    ranges = source.source_map.audio_ranges(plan.audio.source_index, start, end)
+    needs = audio_needs(plan, track, source.info.video, *audio_run(plan, source.info.container, index))
+    assert needs.audio is not None
+    ranges = source.source_map.audio_ranges(*needs.audio)
     made = []
     with scratch.fetch(storage, path.name, path.stat().st_size, local_world.settings.scratch_dir, ranges) as sparse:
         for place, file in (("sparse", sparse), ("whole", path)):
             folder = tmp_path / place
             folder.mkdir()
-            run(local_world, audio_segment_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), index)[0])
-            made.append((folder / f"{plan.audio.name}.mp4").read_bytes())
+            work = Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings))
+            run(local_world, audio_segment_command(work, track, index)[0])
+            made.append((folder / f"{track.name}.mp4").read_bytes())
     assert made[0] == made[1]
     assert storage.sent <= 1.2 * size_of(ranges)
 

@@ -48,7 +48,7 @@ sounds = st.builds(
 plans = st.builds(
     EncodePlan, digest=words, source_digest=words, encoder=words, origin=fractions,
     grid=st.builds(SegmentGrid, frame_rate=rates, frames=st.integers(1, 10**7)),
-    video=st.lists(rungs, max_size=3).map(tuple), audio=st.none() | sounds,
+    video=st.lists(rungs, max_size=3).map(tuple), audio=st.lists(sounds, max_size=3).map(tuple),
     chunks=st.lists(st.builds(Chunk, index=numbers, first_segment=numbers, end_segment=numbers), max_size=3).map(tuple),
     groups=st.lists(st.lists(words, max_size=3).map(tuple), max_size=3).map(tuple),
 )  # fmt: skip
@@ -66,6 +66,16 @@ def test_a_source_comes_back_unchanged(info: MediaInfo) -> None:
 @given(plans)
 def test_a_plan_comes_back_unchanged(plan: EncodePlan) -> None:
     assert plan_from_json(through_text(plan_to_json(plan))) == plan
+
+
+@pytest.mark.parametrize("audio", [True, False])
+def test_a_plan_of_before_there_could_be_several_tracks_is_read(audio: bool) -> None:
+    plan = a_plan(audio=audio)
+    stored = through_text(plan_to_json(plan))
+    stored["audio"] = stored["audio"][0] if audio else None
+    for name in ("group", "default", "autoselect", "characteristics"):
+        stored["audio"] and stored["audio"].pop(name)
+    assert plan_from_json(stored) == plan
 
 
 def test_times_are_exact_fractions_in_the_stored_form() -> None:

@@ -20,22 +20,22 @@ AUDIO_RUN_OUT_FRAMES = 8
 _AUDIO_FRAGMENTS = "+empty_moov+default_base_moof+cmaf+skip_trailer"
 
 
-def audio_command(work: Work) -> Command:
-    """The whole track in one encoder run, to `out_dir`/<name>.mp4: `grid.audio_frames` AAC frames behind one of priming.
+def audio_command(work: Work, track: AudioRendition) -> Command:
+    """The whole of `track` in one encoder run, to `out_dir`/<name>.mp4: `grid.audio_frames` AAC frames behind one of priming.
 
     Gaps become silence, and the track is begun and ended with the video, so that sample n is heard n / 48,000 s into the title.
     """
-    return _audio_run(work, 0, work.plan.grid.audio_frames, None)
+    return _audio_run(work, track, 0, work.plan.grid.audio_frames, None)
 
 
-def audio_segment_command(work: Work, index: int) -> tuple[Command, int]:
-    """One segment of the track by itself, for a viewer who cannot wait for the whole; and how many AAC frames come before it in
+def audio_segment_command(work: Work, track: AudioRendition, index: int) -> tuple[Command, int]:
+    """One segment of `track` by itself, for a viewer who cannot wait for the whole; and how many AAC frames come before it in
     the output, priming included.
     """
     first, _ = work.plan.grid.audio_bounds(index)
     begin, until = audio_run(work.plan, work.info.container, index)
     start = work.plan.origin + Fraction(begin * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
-    return _audio_run(work, begin, until, start if begin else None), AAC_PRIMING_FRAMES + first - begin
+    return _audio_run(work, track, begin, until, start if begin else None), AAC_PRIMING_FRAMES + first - begin
 
 
 def audio_run(plan: EncodePlan, container: str, index: int) -> tuple[int, int]:
@@ -50,11 +50,8 @@ def audio_run(plan: EncodePlan, container: str, index: int) -> tuple[int, int]:
     return begin, min(plan.grid.audio_frames, end + AUDIO_RUN_OUT_FRAMES)
 
 
-def _audio_run(work: Work, begin: int, end: int, seek: Fraction | None) -> Command:
+def _audio_run(work: Work, rendition: AudioRendition, begin: int, end: int, seek: Fraction | None) -> Command:
     """AAC frames [begin, end) of the track, in one encoder run. `seek`: the source time to begin reading at."""
-    rendition = work.plan.audio
-    if rendition is None:
-        raise ValueError("the plan has no audio")
     stream = next(item for item in work.info.audio if item.index == rendition.source_index)
     samples = (end - begin) * AAC_FRAME_SAMPLES
     shift = round(work.plan.origin * AUDIO_RATE_HZ) + begin * AAC_FRAME_SAMPLES

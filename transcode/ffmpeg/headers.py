@@ -26,9 +26,9 @@ def init_command(plan: EncodePlan, out_dir: Path, program: str) -> Command:
         grey = generated(f"color=gray:size={rung.width}x{rung.height}:rate={rung.frame_rate}")
         grey = chain(grey.filter("trim", end_frame=INIT_FRAMES).filter("format", "yuv420p").filter("setsar", 1), (BT709,))
         outputs.append(rung_output(grey, rung, plan, out_dir / f"{rung.name}.mp4"))
-    if plan.audio is not None:
+    for track in plan.audio:
         silence = generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl=stereo").filter("atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES)
-        outputs.append(audio_output(silence, plan.audio, out_dir))
+        outputs.append(audio_output(silence, track, out_dir))
     return command_of(
         outputs, program, Confinement(writes=(out_dir,), memory_bytes=ENCODE_MEMORY_BYTES, cpu_s=120, file_bytes=MIB), timeout_s=120
     )

@@ -53,13 +53,12 @@ def test_peak_is_the_definition(segments: list[tuple[int, Fraction]], target_s: 
 
 def test_a_variant_is_its_video_and_its_audio() -> None:
     made = build(plan := plan_of(frames=24 * 40), title_of(plan, seed=5).tables)
-    video, audio = made.video[0], made.audio
-    assert audio is not None
+    video, (audio,) = made.video[0], made.audio
     alone, sound = track_rates(video, made.target_duration_s), track_rates(audio, made.target_duration_s)
-    both = variant_rates(video, audio, made.target_duration_s)
+    both = variant_rates(video, made.audio, made.target_duration_s)
     assert both.peak_bps == alone.peak_bps + sound.peak_bps
     assert both.bitrate_bps == alone.bitrate_bps + sound.bitrate_bps
-    assert variant_rates(video, None, made.target_duration_s) == alone
+    assert variant_rates(video, (), made.target_duration_s) == alone
 
 
 def test_an_iframe_rendition_is_measured_by_what_its_entries_fetch() -> None:
@@ -71,13 +70,12 @@ def test_an_iframe_rendition_is_measured_by_what_its_entries_fetch() -> None:
 
 def test_before_anything_is_measured_the_plan_says_what_to_expect() -> None:
     made = planned(plan_of(frames=24 * 12))
-    video, audio = made.video[0], made.audio
-    assert audio is not None
+    video, (audio,) = made.video[0], made.audio
     rates, sound, frames = (track_rates(video, 6), track_rates(audio, 6), iframe_rates(video, 6))
     assert rates.peak_bps == video.spec.maxrate_bps + 0.9 * video.spec.bufsize_bits / 6  # a full buffer, spent within one segment
     for expected in (rates, sound, frames):
         assert 0 < expected.bitrate_bps <= expected.peak_bps
     assert sound.bitrate_bps == audio.spec.bitrate_bps
     assert frames.peak_bps < rates.peak_bps
-    both = variant_rates(video, audio, 6)
+    both = variant_rates(video, made.audio, 6)
     assert (both.bitrate_bps, both.peak_bps) == (rates.bitrate_bps + sound.bitrate_bps, rates.peak_bps + sound.peak_bps)

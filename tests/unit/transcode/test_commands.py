@@ -41,8 +41,8 @@ def commands() -> Mapping[str, Command]:
         "encode-hdr": encode_command(hdr, hdr.plan.chunks[0].of(hdr.plan.groups[0])),
         "encode-interlaced-ts": encode_command(fields, fields.plan.chunks[-1].of(fields.plan.groups[0])),
         "init": init_command(film.plan, Path("/scratch/out"), "ffmpeg"),
-        "audio": audio_command(film),
-        "audio-segment": audio_segment_command(film, 9)[0],
+        "audio": audio_command(film, film.plan.audio[0]),
+        "audio-segment": audio_segment_command(film, film.plan.audio[0], 9)[0],
         "poster": poster_command(film, (Fraction(7), Fraction(35))),
     }
 

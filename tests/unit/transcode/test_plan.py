@@ -46,10 +46,10 @@ def test_a_title_has_at_least_one_frame() -> None:
 
 def test_the_default_track_is_taken() -> None:
     made = plan(source(video(), sound(index=1, default=False), sound(index=2, default=True)))
-    assert made.audio is not None and made.audio.source_index == 2
+    assert made.main_audio is not None and made.main_audio.source_index == 2
     first = plan(source(video(), sound(index=1, default=False), sound(index=2, default=False)))
-    assert first.audio is not None and first.audio.source_index == 1
-    assert plan(source(video())).audio is None
+    assert first.main_audio is not None and first.main_audio.source_index == 1
+    assert plan(source(video())).audio == ()
 
 
 def chunks(seconds: int, chunk_s: float = 24, keyframe_every: Fraction | int = 6) -> list[int]:

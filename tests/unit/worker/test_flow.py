@@ -32,7 +32,7 @@ def a_plan(*, seconds: int = 60, audio: AudioRendition | None = AUDIO, groups: t
     video = tuple(VideoRendition(name, *SIZES[name], RATE, 23, 4_000_000, 8_000_000, 40, "veryfast", 1, "avc1.640028") for name in SIZES)
     bounds = [0, *range(1, grid.segment_count, 4), grid.segment_count]
     chunks = tuple(Chunk(index, first, end) for index, (first, end) in enumerate(pairwise(bounds)))
-    return EncodePlan(PlanDigest("d1"), "s1", "encoder", grid, Fraction(0), video, audio, chunks, groups)
+    return EncodePlan(PlanDigest("d1"), "s1", "encoder", grid, Fraction(0), video, () if audio is None else (audio,), chunks, groups)
 
 
 PLAN = a_plan(groups=(("480p",), ("720p", "1080p")))
