@@ -101,6 +101,24 @@ def next_status(status: AssetStatus, event: AssetEvent) -> AssetStatus:
         raise WrongStatus(f"The asset is {status}, so it cannot become {event}.") from None
 
 
+def changes(asset: Asset, event: AssetEvent, now: Any) -> dict[str, Any]:
+    """The fields that `event` changes, at `now` (a time, or what stands for it in SQL). A deleted asset stays as it is. Raises
+    WrongStatus."""
+    status = next_status(asset.status, event)
+    if asset.status is AssetStatus.DELETED:
+        return {}
+    values: dict[str, Any] = {"status": str(status)}
+    if event is AssetEvent.RECEIVED and asset.received_at is None:
+        values["received_at"] = now
+    if event in (AssetEvent.PLAYABLE, AssetEvent.COMPLETED):
+        values |= {"playable": True} | ({"playable_at": now} if asset.playable_at is None else {})
+    if status is AssetStatus.READY and asset.ready_at is None:
+        values["ready_at"] = now
+    if status is AssetStatus.DELETED:
+        values |= {"deleted_at": now, "playable": False}
+    return values
+
+
 @dataclass(frozen=True, slots=True)
 class NewAsset:
     """What a caller says about a title before its source exists."""
@@ -193,6 +211,11 @@ class PublishedPresentation:
     multivariant: Mapping[str, Any]
     has_poster: bool
     published_at: datetime
+
+
+def replaces(new: NewPresentation, current: PublishedPresentation | None) -> bool:
+    """Whether viewers should get `new`: what is planned never takes the place of what is ready, of the same plan."""
+    return current is None or (new.stage, current.stage) != ("planned", "ready") or new.plan_digest != current.plan_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ from catalog.asset import (
     PlaybackTarget,
     PreconditionFailed,
     PublishedPresentation,
+    changes,
     next_status,
+    replaces,
 )
 from catalog.codec import info_from_json, info_to_json
 from catalog.plan_store import (
@@ -289,21 +291,12 @@ def advance(conn: Connection, asset_id: str, event: AssetEvent, **facts: Any) ->
     Raises NotFound, and WrongStatus when the lifecycle table has no such step.
     """
     asset = lock_asset(conn, asset_id)
-    status = next_status(asset.status, event)
+    values = changes(asset, event, _NOW)
     if asset.status is AssetStatus.DELETED:
         return asset
-    values: dict[str, Any] = {**facts, "status": str(status)}
-    if event is AssetEvent.RECEIVED and asset.received_at is None:
-        values["received_at"] = _NOW
-    if event in (AssetEvent.PLAYABLE, AssetEvent.COMPLETED):
-        values |= {"playable": True} | ({"playable_at": _NOW} if asset.playable_at is None else {})
-    if status is AssetStatus.READY and asset.ready_at is None:
-        values["ready_at"] = _NOW
-    if status is AssetStatus.DELETED:
-        values |= {"deleted_at": _NOW, "playable": False}
-    if status in GIVEN_UP:  # whoever waits for a segment of it is told at commit
+    if AssetStatus(values["status"]) in GIVEN_UP:  # whoever waits for a segment of it is told at commit
         conn.execute(select(func.pg_notify(SEGMENTS_CHANNEL, asset_id)))
-    return _write(conn, asset_id, values)
+    return _write(conn, asset_id, {**facts, **values})
 
 
 def mark_received(conn: Connection, asset_id: str, *, source_key: str, size_bytes: int) -> Asset:
@@ -357,9 +350,9 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
         "has_poster": new.has_poster,
         "published_at": _NOW,
     }
-    outranked = (presentations.c.plan_digest == new.plan_digest) & (presentations.c.stage == "ready") & (literal(new.stage) != "ready")
-    statement = upsert(presentations).values(asset_id=asset_id, **values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["asset_id"], set_=values, where=~outranked))
+    if replaces(new, current_presentation(conn, asset_id)):
+        statement = upsert(presentations).values(asset_id=asset_id, **values)
+        conn.execute(statement.on_conflict_do_update(index_elements=["asset_id"], set_=values))
     return advance(conn, asset_id, AssetEvent.COMPLETED) if new.stage == "ready" else _write(conn, asset_id, {})
 
 

@@ -43,6 +43,7 @@ from kit.db import Json, Timestamp, metadata
 from kit.errors import HeadwaterError
 from kit.ids import sortable
 from kit.jobs import (
+    REMEMBERED_S,
     UNFINISHED,
     URGENT,
     Cancelled,
@@ -112,7 +113,6 @@ _CHANGING = tuple(name for name in _FIELDS if name not in {"id", "kind", "subjec
 _HELD, _HELD_S = "held_until", 10 * 365 * 86400.0
 _AT_ONCE = 500  # rows in one statement
 _CANDIDATES = 64  # jobs looked at in one claim; others may be claiming the first of them at this moment
-_REMEMBERED_S = 600  # how long it counts that an asset had its turn
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -192,11 +192,11 @@ def claim(
 
 
 def _by_urgency(kinds: Iterable[str] | None, least_priority: int | None) -> Select[tuple[str]]:
-    """The ids of the jobs that are due, most urgent first."""
+    """The ids of the jobs that are due, in the order of `kit.jobs.turn`."""
     running = select(jobs.c.asset_id, func.count().label("workers")).where(jobs.c.state == State.RUNNING).group_by(jobs.c.asset_id)
     busy = running.subquery("busy")
     lately = select(jobs.c.asset_id, func.max(jobs.c.finished_at).label("at"))
-    lately = lately.where(jobs.c.finished_at > func.statement_timestamp() - text(f"interval '{_REMEMBERED_S} seconds'"))
+    lately = lately.where(jobs.c.finished_at > func.statement_timestamp() - text(f"interval '{REMEMBERED_S} seconds'"))
     served = lately.group_by(jobs.c.asset_id).subquery("served")
     due = (
         select(jobs.c.id)

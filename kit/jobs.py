@@ -142,6 +142,9 @@ URGENT = 100  # from this priority on somebody is waiting for the job at this mo
 
 WORKER_LOST = "worker_lost"
 
+REMEMBERED_S = 600.0
+"""How long it counts that an asset had its turn."""
+
 FIRST_DELAY_S = 4.0
 LONGEST_DELAY_S = 300.0
 FREE_DELAY_S = 8.0
@@ -161,6 +164,23 @@ def backoff_s(attempt: int, retry: Retry, roll: float) -> float:
     """
     window_s = FREE_DELAY_S if retry is Retry.FREE else min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** max(0, min(attempt, 16) - 1))
     return window_s * (1 + roll) / 2
+
+
+def made(new: NewJob, job_id: str, now: datetime) -> Job:
+    """The job as it is stored at first."""
+    return Job(
+        id=job_id, kind=new.kind, subject=new.subject, asset_id=new.asset_id, args=dict(new.args), priority=new.priority, weight=new.weight,
+        state=State.QUEUED, attempt=0, max_attempts=new.max_attempts, epoch=0, owner=None, lease_until=None,
+        not_before=now + timedelta(seconds=new.delay_s), progress=0.0, stats={}, error_code=None, error_detail=None, created_at=now,
+        finished_at=None,
+    )  # fmt: skip
+
+
+def turn(job: Job, workers: int, served_at: datetime | None) -> tuple[Any, ...]:
+    """Of the jobs that are due, the one whose turn is least is claimed: the most urgent; then of the asset that the fewest `workers` work
+    for; then of the one whose last job ended longest ago (`served_at`, None when none did within REMEMBERED_S); then the oldest.
+    """
+    return (-job.priority, workers, served_at is not None, served_at or job.created_at, job.created_at, job.id)
 
 
 def advance(job: Job, event: Event, now: datetime) -> Job:

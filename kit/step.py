@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kit import db, ids, job_store, log, metrics
 from kit.errors import HeadwaterError, StepFailed, Unavailable
-from kit.jobs import Job, NewJob, Refused, State
+from kit.jobs import WORKER_LOST, Job, NewJob, Refused, State
 from kit.process import Command, Completed, Runner
 from kit.world import World
 
@@ -102,6 +102,18 @@ class Step:
     kind: str
     run: Callable[[World, Job, Beat], Any]
     save: Callable[[Connection, World, Job, Any], None]
+
+
+class Jobs(Protocol):
+    """How jobs end and are made: `kit.job_store`, or what a test puts in its place."""
+
+    def finish(self, conn: Any, job: Job, stats: Mapping[str, Any]) -> Job: ...
+
+    def fail(self, conn: Any, job: Job, error: HeadwaterError, roll: float, stats: Mapping[str, Any]) -> Job: ...
+
+    def expire(self, conn: Any, job_id: str) -> Job: ...
+
+    def enqueue_all(self, conn: Any, wanted: Sequence[NewJob]) -> tuple[Job, ...]: ...
 
 
 class Flow(Protocol):
@@ -209,6 +221,39 @@ class _Heart:
         self._beat.cancelled.set()
 
 
+# -- the transactions that end an attempt. All of them raise Refused when the job is not the owner's any more.
+
+
+def conclude(
+    conn: Connection, flow: Flow, job: Job, *, stats: Mapping[str, Any], result: Any, save: Callable[[Job], None], jobs: Jobs = job_store
+) -> None:
+    """It succeeded: what it found is saved, and what follows is queued."""
+    flow.lock(conn, job)
+    done = jobs.finish(conn, job, stats)
+    save(done)
+    jobs.enqueue_all(conn, flow.followers(conn, done, result))
+
+
+def concede(
+    conn: Connection, flow: Flow, job: Job, *, stats: Mapping[str, Any], error: HeadwaterError, roll: float, jobs: Jobs = job_store
+) -> Job:
+    """It failed: it is queued again, or given up with what that costs."""
+    flow.lock(conn, job)
+    after = jobs.fail(conn, job, error, roll, stats)
+    if after.state is State.FAILED:
+        flow.died(conn, after, error)
+    return after
+
+
+def take_back(conn: Connection, flow: Flow, job: Job, jobs: Jobs = job_store) -> Job:
+    """Its owner is lost. Likewise."""
+    flow.lock(conn, job)
+    after = jobs.expire(conn, job.id)
+    if after.state is State.FAILED:
+        flow.died(conn, after, StepFailed(after.error_detail or "", code=WORKER_LOST))
+    return after
+
+
 def run_step(
     world: World,
     steps: Mapping[str, Step],
@@ -293,14 +338,13 @@ class _Ending:
     stopping: threading.Event
 
     def succeeded(self, step: Step, result: Any) -> str:
-        def save(conn: Connection) -> None:
-            self.flow.lock(conn, self.job)
-            done = job_store.finish(conn, self.job, self.stats)
-            step.save(conn, self.world, done, result)
-            job_store.enqueue_all(conn, self.flow.followers(conn, done, result))
+        def end(conn: Connection) -> None:
+            conclude(
+                conn, self.flow, self.job, stats=self.stats, result=result, save=lambda done: step.save(conn, self.world, done, result)
+            )
 
         try:
-            self._insist(save)
+            self._insist(end)
         except Refused:
             return self._say("lost")
         except Exception as error:  # noqa: BLE001 - saving is a part of the step, and may fail as the step may
@@ -313,20 +357,13 @@ class _Ending:
         if self.stopping.is_set():
             return self._say("released" if _hand_back(self.world, self.job) else "lost")
         try:
-            after = self._insist(lambda conn: self._fail(conn, error))
+            after = self._insist(lambda conn: concede(conn, self.flow, self.job, stats=self.stats, error=error, roll=ids.roll()))
         except Refused:
             return self._say("lost")
         except Exception as second:  # noqa: BLE001 - nothing can be recorded, so the lease runs out and the sweeper takes over
             _explained(second, self.job)
             return self._say("lost", code=error.code, detail=error.detail)
         return self._say("failed" if after.state is State.FAILED else "again", code=error.code, detail=error.detail)
-
-    def _fail(self, conn: Connection, error: HeadwaterError) -> Job:
-        self.flow.lock(conn, self.job)
-        after = job_store.fail(conn, self.job, error, ids.roll(), self.stats)
-        if after.state is State.FAILED:
-            self.flow.died(conn, after, error)
-        return after
 
     def _insist(self, work: Callable[[Connection], T]) -> T:
         """Commits `work`, again and again while the database is away and the lease holds: the result may have taken hours."""

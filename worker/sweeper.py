@@ -16,9 +16,9 @@ import ingest.strays
 import ingest.watch
 import recommend.lake_steps
 from kit import db, job_store, log
-from kit.errors import HeadwaterError, StepFailed
-from kit.jobs import WORKER_LOST, Job, Refused, State
-from kit.step import Flow
+from kit.errors import HeadwaterError
+from kit.jobs import Job, Refused, State
+from kit.step import Flow, take_back
 from kit.world import World
 from worker import outbox
 
@@ -49,10 +49,7 @@ def sweep_jobs(world: World, flow: Flow) -> Swept:
 def _expire(world: World, flow: Flow, job: Job) -> State | None:
     try:
         with world.db.begin() as conn:
-            flow.lock(conn, job)
-            after = job_store.expire(conn, job.id)
-            if after.state is State.FAILED:
-                flow.died(conn, after, StepFailed(after.error_detail or "", code=WORKER_LOST))
+            after = take_back(conn, flow, job)
     except Refused:  # it was heard of again, or another sweeper was faster
         return None
     _log.warning("worker lost", kind=job.kind, subject=job.subject, attempt=job.attempt, owner=job.owner, now=after.state)
