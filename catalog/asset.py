@@ -161,6 +161,7 @@ class Asset:
     deleted_at: datetime | None
     version: int
     source_sha256: str | None = None  # of the source's bytes, hex; known a while after the source
+    poster_time_s: float | None = None  # presentation time that the poster is to show; None: chosen for its content
 
 
 @dataclass(frozen=True, slots=True)

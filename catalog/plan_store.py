@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from catalog.asset import AssetStatus, InitSegment, StoredPlaylist
 from catalog.bitrate import measure
 from catalog.codec import plan_from_json, plan_to_json
-from catalog.tables import assets, init_segments, plans, playlists, presentations, renditions, segments
+from catalog.tables import assets, init_segments, pictures, plans, playlists, presentations, renditions, segments
 from kit.errors import NotFound, StepFailed
 from media.grid import AUDIO_RATE_HZ
 from media.ids import PlanDigest
@@ -215,6 +215,7 @@ def load_renditions(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tup
 def drop_renditions(conn: Connection, asset_id: str) -> None:
     """Forget everything that was made and measured for an asset."""
     conn.execute(delete(renditions).where(renditions.c.asset_id == asset_id))
+    conn.execute(delete(pictures).where(pictures.c.asset_id == asset_id))
 
 
 def drop_unused_plans(conn: Connection, digests: Sequence[str]) -> None:

@@ -106,7 +106,6 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
     "save_segments",
     "set_source_info",
     "set_source_sha256",
-    "show_poster",
     "slim_assets",
     "tallies",
     "update_details",
@@ -265,11 +264,11 @@ def _write(conn: Connection, asset_id: str, values: Mapping[str, Any]) -> Asset:
 
 
 def update_details(conn: Connection, asset_id: str, changes: Mapping[str, Any], *, expected_version: int | None = None) -> Asset:
-    """Replace some of title, description, tags, external_id and metadata.
+    """Replace some of title, description, tags, external_id, metadata and poster_time_s.
 
     Raises NotFound (also for a deleted asset), and PreconditionFailed when the asset is not at `expected_version`.
     """
-    unknown = set(changes) - {"title", "description", "tags", "external_id", "metadata"}
+    unknown = set(changes) - {"title", "description", "tags", "external_id", "metadata", "poster_time_s"}
     if unknown:
         raise ValueError(f"not details of an asset: {', '.join(sorted(unknown))}")
     asset = lock_asset(conn, asset_id)
@@ -356,13 +355,6 @@ def publish(conn: Connection, asset_id: str, new: NewPresentation) -> Asset:
     return advance(conn, asset_id, AssetEvent.COMPLETED) if new.stage == "ready" else _write(conn, asset_id, {})
 
 
-def show_poster(conn: Connection, asset_id: str, plan_digest: str, sha256: str, size_bytes: int) -> None:
-    """The presentation of this plan has a poster from now on; it lies in the store. Nothing happens when that is not published."""
-    facts = literal({"poster": {"sha256": sha256, "size_bytes": size_bytes}}, Json)
-    mine = (presentations.c.asset_id == asset_id) & (presentations.c.plan_digest == plan_digest)
-    conn.execute(update(presentations).where(mine).values(multivariant=presentations.c.multivariant.op("||")(facts), has_poster=True))
-
-
 def current_presentation(conn: Connection, asset_id: str) -> PublishedPresentation | None:
     row = conn.execute(select(presentations).where(presentations.c.asset_id == asset_id)).mappings().one_or_none()
     return None if row is None else PublishedPresentation(**row)
@@ -425,7 +417,7 @@ def purge_rows(conn: Connection, asset_id: str) -> None:
         raise ValueError(f"{asset_id} is {asset.status}: only a deleted asset is purged")
     published = delete(presentations).where(presentations.c.asset_id == asset_id).returning(presentations.c.plan_digest)
     digests = {digest for digest in (*conn.execute(published).scalars(), asset.plan_digest) if digest is not None}
-    empty: dict[str, Any] = {"title": "", "description": "", "tags": [], "external_id": None, "metadata": {}}
+    empty: dict[str, Any] = {"title": "", "description": "", "tags": [], "external_id": None, "metadata": {}, "poster_time_s": None}
     gone = dict.fromkeys(("source", "source_key", "source_digest", "source_sha256", "plan_digest"))
     save_source_map(conn, asset_id, None)
     conn.execute(delete(early_sources).where(early_sources.c.asset_id == asset_id))

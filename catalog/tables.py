@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -54,6 +55,7 @@ assets = Table(
     Column("ready_at", Timestamp),
     Column("deleted_at", Timestamp),
     Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("poster_time_s", Double),  # what a client wants the poster to show; null: chosen for its content
     CheckConstraint("status IN ('waiting', 'uploading', 'processing', 'ready', 'errored', 'deleted')", name="status_known"),
     Index("ix_assets_status_id", "status", "id"),
     Index("ix_assets_external_id", "external_id"),
@@ -155,6 +157,17 @@ presentations = Table(
     Column("has_poster", Boolean, nullable=False),
     Column("published_at", Timestamp, nullable=False, server_default=_NOW),
     Index("ix_presentations_plan_digest", "plan_digest"),
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("asset_id", Text, ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True),
+    Column("plan_digest", Text, ForeignKey("plans.digest", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),  # below the plan's folder: poster.jpg, storyboard.vtt, t/320/00012.jpg
+    Column("sha256", Text, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Index("ix_pictures_plan_digest", "plan_digest"),
 )
 
 playlists = Table(

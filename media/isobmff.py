@@ -225,6 +225,16 @@ def _read_run(data: Data, moof: Box, traf: Box, trun: Box) -> Iterator[Sample]:
         offset += length
 
 
+def first_sample(data: Data) -> bytes:
+    """The first sample of a fragment whose samples begin where its `mdat` does, of which `data` has no more than that one: the bytes
+    that an I-frame playlist names. Raises BadBoxes."""
+    sizes = [int.from_bytes(data[:4]), 0]
+    sizes[1] = int.from_bytes(data[sizes[0] : sizes[0] + 4])
+    if bytes(data[4:8]) != b"moof" or bytes(data[sizes[0] + 4 : sizes[0] + 8]) != b"mdat" or sizes[1] < 8:
+        raise BadBoxes("this is not the beginning of a fragment")
+    return bytes(data[sizes[0] + 8 :])
+
+
 def moved(data: Data, fragment: FragmentBoxes, *, sequence: int, decode_time: int, composition_delay: int = 0) -> bytes:
     """The bytes of `fragment` with another sequence number and decode time.
 

@@ -77,6 +77,11 @@ def poster(asset: AssetId, plan: PlanDigest) -> str:
     return f"{plan_prefix(asset, plan)}poster.jpg"
 
 
+def picture(asset: AssetId, plan: PlanDigest, name: str) -> str:
+    """Posters, thumbnails, storyboard and preview, by the names of `media.pictures`."""
+    return f"{plan_prefix(asset, plan)}{name}"
+
+
 def iframe_name(gop: int) -> str:
     """The I-frame of one group of pictures, relative to its rendition. No object has this name: it is a part of a segment."""
     return f"i/{gop:05d}.m4s"

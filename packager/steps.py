@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from catalog import lost, store
+from catalog import lost, pictures, store
 from catalog.asset import InitSegment, NewPresentation, Stage, StoredPlaylist
 from kit.errors import StepFailed, Unavailable
 from kit.jobs import Job
@@ -130,6 +130,7 @@ def save(conn: Connection, _world: World, job: Job, result: NewPresentation) -> 
     store.lock_asset(conn, job.asset_id)
     require_current(result, lost.names(conn, job.asset_id, result.plan_digest))
     store.publish(conn, job.asset_id, result)
+    pictures.show_poster(conn, job.asset_id)
 
 
 def require_current(new: NewPresentation, gone: frozenset[str]) -> None:

@@ -14,6 +14,7 @@ from typing import cast
 from sqlalchemy import Connection
 
 import catalog.store
+from catalog import pictures
 from kit import scratch, tools
 from kit.errors import StepFailed
 from kit.jobs import Job
@@ -25,8 +26,9 @@ from transcode.audio_steps import audio, audio_segment
 from transcode.ffmpeg.headers import init_command
 from transcode.init_steps import init_again, save_nothing
 from transcode.ladder import Profile
+from transcode.picture_steps import preview, save_pictures, storyboard, thumbnail
 from transcode.plan import PlanOptions, make_plan
-from transcode.poster_steps import poster, save_poster
+from transcode.poster_steps import poster, save_poster, still
 from transcode.running import run
 from transcode.title import AUDIO_TYPE, VIDEO_TYPE, open_title
 from transcode.verify import check_audio_init, check_video_init
@@ -87,4 +89,8 @@ STEPS = (
     Step("transcode.segment", segment, save_segments),
     Step("transcode.audio", audio, save_segments),
     Step("transcode.poster", poster, save_poster),
+    Step(pictures.STILL, still, save_poster),
+    Step(pictures.STORYBOARD, storyboard, save_pictures),
+    Step(pictures.PREVIEW, preview, save_pictures),
+    Step(pictures.THUMBNAIL, thumbnail, save_pictures),
 )

@@ -33,7 +33,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early
+from catalog import early, pictures
 from catalog.asset import Asset, AssetStatus, Stage
 from catalog.demand import ENCODE, SEGMENT, segment_job
 from catalog.lost import Lost
@@ -205,7 +205,8 @@ def _after_segment(books: Books, job: Job) -> Sequence[NewJob]:
 def _after_publish(books: Books, job: Job) -> Sequence[NewJob]:
     if job.subject.endswith("/planned"):
         _open_if_whole(books, job, books.plan(job.asset_id))
-    return []
+        return []
+    return pictures.extra_jobs(job.asset_id, plan_of(job), priority.PICTURES)
 
 
 def _open_if_whole(books: Books, job: Job, plan: EncodePlan) -> None:
@@ -258,7 +259,7 @@ class VideoFlow:
             return  # a job that is about no asset leaves all others alone
         if asset.status is AssetStatus.UPLOADING and books.generation(asset.id) is not None:
             books.drop_early(asset.id)  # nothing was promised yet: the whole file will say what it is
-        elif job.kind not in (PURGE, DROP, DIGEST) and not (job.kind == PROBE and job.args.get("early")):
+        elif job.kind not in (PURGE, DROP, DIGEST, *pictures.EXTRAS) and not (job.kind == PROBE and job.args.get("early")):
             _bear(books, asset, job, error)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
-from catalog import store, views
+from catalog import pictures, store, views
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, NewPresentation, PreconditionFailed, WrongStatus
+from catalog.pictures import Made, Picture
 from catalog.progress import tally
 from catalog.store import AssetFilter
 from catalog.tables import plans, segments
@@ -22,6 +23,7 @@ from kit import job_store
 from kit.errors import Forbidden, NotFound, StepFailed
 from kit.jobs import NewJob, State
 from kit.world import World
+from media.ids import PlanDigest
 from tests.assets import INFO, SOURCE_DIGEST, a_plan, an_asset, inits_of, segments_of
 
 S, E = AssetStatus, AssetEvent
@@ -282,12 +284,15 @@ def test_what_was_only_planned_when_it_was_given_up_resolves_to_nothing(conn: Co
 def test_a_poster_is_shown_as_soon_as_there_is_one(conn: Connection) -> None:
     asset = an_asset(conn, S.PROCESSING)
     store.publish(conn, asset.id, NewPresentation(a_plan().digest, "planned", {"playlist": "#EXTM3U\n"}, has_poster=False))
-    store.show_poster(conn, asset.id, "another plan", "0" * 64, 5)
+    with pytest.raises(NotFound):
+        pictures.record(conn, asset.id, Made(PlanDigest("another"), (Picture("poster.jpg", "0" * 64, 5),)))
+    pictures.show_poster(conn, asset.id)
     assert store.current_presentation(conn, asset.id).has_poster is False  # type: ignore[union-attr]
-    store.show_poster(conn, asset.id, a_plan().digest, "0" * 64, 5)
+    pictures.record(conn, asset.id, Made(a_plan().digest, (Picture("poster.jpg", "0" * 64, 5),)))
+    pictures.show_poster(conn, asset.id)
     shown = store.current_presentation(conn, asset.id)
     assert shown is not None and shown.has_poster
-    assert shown.multivariant == {"playlist": "#EXTM3U\n", "poster": {"sha256": "0" * 64, "size_bytes": 5}}
+    assert shown.multivariant == {"playlist": "#EXTM3U\n", "poster": {"sha256": "0" * 64, "size_bytes": 5, "name": "poster.jpg"}}
 
 
 def test_a_signed_address_opens_for_nobody_yet(conn: Connection) -> None:

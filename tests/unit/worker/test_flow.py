@@ -85,7 +85,7 @@ def test_the_opening_is_the_first_segment_of_the_lowest_rung_and_of_the_sound() 
 
 def test_priorities_are_one_order() -> None:
     """From what a player waits for now, to the last chunk of a film."""
-    table = ["DEMAND", "PUBLISH", "OPENING", "PLAN", "PROBE", "IMPORT", "AHEAD", "AUDIO", "POSTER", "CHUNK"]
+    table = ["DEMAND", "PUBLISH", "OPENING", "PLAN", "THUMBNAIL", "PROBE", "IMPORT", "AHEAD", "AUDIO", "POSTER", "PICTURES", "CHUNK"]
     values = [getattr(priority, name) for name in table]
     assert values == sorted(values, reverse=True)
     assert len(set(values)) == len(values)
