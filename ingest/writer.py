@@ -11,6 +11,7 @@ It knows neither HTTP nor SQL, and decides nothing about uploads: `ingest.receiv
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,6 +29,7 @@ from ingest.upload import MIB, Tail, kept_tails
 from kit.errors import HeadwaterError, Unavailable
 from kit.storage import Storage, StoredPart
 
+_DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 _SPILL_BYTES = MIB  # bytes held in memory before they go to the scratch file
 
 
@@ -154,7 +156,7 @@ class PartWriter:
             await self._image.file.write(data)
             await self._image.file.flush()
         except OSError as error:
-            raise Unavailable(f"The scratch disk takes no more bytes: {error.strerror}.", code="scratch_unavailable") from error
+            raise _no_room(error) from error
 
     async def _send(self) -> None:
         """Hands the part to the store and turns to the next one."""
@@ -209,7 +211,7 @@ class PartWriter:
         for tail in tails:
             position = tail.start
             for piece in self._storage.stream(self._target.tail_key(tail)):
-                os.pwrite(image.descriptor, piece, position - image.start)
+                _write_at(image.descriptor, piece, position - image.start)
                 position += len(piece)
             if position != tail.end:
                 raise Unavailable(f"The store gave {position - tail.start} of {tail.end - tail.start} bytes of a tail.")
@@ -218,19 +220,39 @@ class PartWriter:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads)
 
 
+def _write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """All of it. A disk that is nearly full takes a part of what it is given, without an error (pwrite(2)). Raises Unavailable."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            written = os.pwrite(descriptor, rest, offset)
+            rest, offset = rest[written:], offset + written
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> Unavailable:
+    return Unavailable(f"The scratch disk takes no more bytes: {error.strerror}.", code="scratch_unavailable")
+
+
 @asynccontextmanager
 async def part_writer(
     storage: Storage, scratch_dir: Path, target: Target, threads: anyio.CapacityLimiter | None = None
 ) -> AsyncIterator[PartWriter]:
     """A writer with its two scratch files, which are gone afterwards however this ends."""
-    await anyio.Path(scratch_dir).mkdir(parents=True, exist_ok=True)
-    async with (
-        aiofiles.tempfile.TemporaryFile("w+b", dir=scratch_dir) as first,
-        aiofiles.tempfile.TemporaryFile("w+b", dir=scratch_dir) as second,
-    ):
-        images = (_Image(first, first.fileno()), _Image(second, second.fileno()))
-        writer = PartWriter(storage, target, images, threads)
-        try:
-            yield writer
-        finally:
-            await writer.aclose()
+    try:
+        await anyio.Path(scratch_dir).mkdir(parents=True, exist_ok=True)
+        async with (
+            aiofiles.tempfile.TemporaryFile("w+b", dir=scratch_dir) as first,
+            aiofiles.tempfile.TemporaryFile("w+b", dir=scratch_dir) as second,
+        ):
+            images = (_Image(first, first.fileno()), _Image(second, second.fileno()))
+            writer = PartWriter(storage, target, images, threads)
+            try:
+                yield writer
+            finally:
+                await writer.aclose()
+    except OSError as error:  # also from closing: a file whose last bytes found no room tries once more to write them
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        raise _no_room(error) from error
