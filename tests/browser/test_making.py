@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import Engine, NullPool, create_engine, text
 
-from stack import leftovers
+from stack import leftovers, servers
+from stack.data_dir import load_secrets
 from tests import clip_recipes as recipes
 from tests.browser import screening
 from tests.browser.conftest import Film, Open, Studio, Visit, shaka_page
@@ -50,18 +52,37 @@ def _workers(stack: LocalStack) -> list[int]:
     return found
 
 
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def _open_transactions(engine: Engine) -> int:
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()")
+    with engine.connect() as conn:
+        return int(conn.execute(query).scalar_one())
+
+
 @contextmanager
 def held_up(stack: LocalStack) -> Iterator[None]:
-    """The workers stand still meanwhile."""
+    """The workers stand still meanwhile, and hold no lock in the database, for which others would have to wait too."""
     pids = _workers(stack)
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    where = servers.places(stack.data)
+    engine = create_engine(servers.postgres_url(where, load_secrets(stack.data).database_password, "headwater"), poolclass=NullPool)
+
+    def stands_still() -> bool:
+        _signal(pids, signal.SIGSTOP)
+        if any(_open_transactions(engine) == 0 for _ in range(20)):
+            return True
+        _signal(pids, signal.SIGCONT)
+        return False
+
+    assert eventually(stands_still)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        _signal(pids, signal.SIGCONT)
 
 
 @dataclass(frozen=True)
@@ -81,7 +102,12 @@ class Making:
 def making(local_stack: LocalStack, studio: Studio, long_file: Path) -> Iterator[Making]:
     asset_id = studio.send(long_file, "A film that is being made")
     film = Film(asset_id, studio.asset(asset_id)["playback_ids"][0]["id"], "A film that is being made", LENGTH_S)
+    # A player asks first for the opening of the rung that it likes, which need not be the one that is made first.
     assert eventually(lambda: studio.client.get(f"/v/{film.playback_id}/main.m3u8").status_code == 200)
+    listed = re.findall(r"[0-9a-z]+/[0-9a-z-]+/(?=index\.m3u8)", studio.client.get(f"/v/{film.playback_id}/main.m3u8").text)
+    for rendition in listed:
+        first = f"/v/{film.playback_id}/{rendition}00000.m4s"
+        assert eventually(lambda first=first: studio.client.get(first).status_code == 200)
     yield Making(film, local_stack, studio)
     studio.client.delete(f"/v1/assets/{asset_id}")
 
