@@ -21,6 +21,7 @@ from catalog.plan_store import drop_renditions, drop_unused_plans
 from catalog.source_store import save_source_map
 from catalog.store import PURGE, get_asset, lock_asset
 from catalog.tables import assets, early_sources, presentations
+from catalog.track_store import drop_embedded
 from kit import job_store
 from kit.errors import Unavailable
 from kit.jobs import NewJob
@@ -88,6 +89,7 @@ def drop(conn: Connection, asset_id: str) -> None:
     conn.execute(update(assets).where(assets.c.id == asset_id).values({**nothing, **place, "playable": False}))
     save_source_map(conn, asset_id, None)
     drop_renditions(conn, asset_id)
+    drop_embedded(conn, asset_id)
     if asset.plan_digest is not None:
         drop_unused_plans(conn, [asset.plan_digest])
         subject = f"{asset_id}/{asset.plan_digest}/{early.generation}"

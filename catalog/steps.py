@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from catalog import early, store
+from catalog import early, store, track_store
 from kit.jobs import Job
 from kit.step import Beat, Step
 from kit.world import World
@@ -45,8 +45,24 @@ def drop(world: World, job: Job, beat: Beat) -> None:
         world.storage.delete(found.key)
 
 
+def drop_text(world: World, job: Job, _beat: Beat) -> None:
+    """Delete the files of a text track that viewers were sent once, unless some track has the same text again."""
+    asset_id, digest, _ = job.subject.split("/")
+    with world.db.connect() as conn:
+        wanted = track_store.is_wanted(conn, asset_id, digest)
+    if not wanted:
+        for key in (keys.text_pack(AssetId(asset_id), digest), keys.text_cues(AssetId(asset_id), digest)):
+            world.storage.delete(key)
+
+
+def save_dropped_text(conn: Connection, _world: World, job: Job, _result: None) -> None:
+    asset_id, digest, _ = job.subject.split("/")
+    if not track_store.is_wanted(conn, asset_id, digest):
+        track_store.forget_pack(conn, asset_id, digest)
+
+
 def save_nothing(_conn: Connection, _world: World, _job: Job, _result: None) -> None:
     """The database forgot it before."""
 
 
-STEPS = (Step(store.PURGE, purge, save), Step(early.DROP, drop, save_nothing))
+STEPS = (Step(store.PURGE, purge, save), Step(early.DROP, drop, save_nothing), Step(track_store.DROP_TEXT, drop_text, save_dropped_text))

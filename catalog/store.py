@@ -66,6 +66,7 @@ from catalog.plan_store import (
 from catalog.progress import LATELY_S, PACE_S, PROGRESS_AGE_S, JobTally
 from catalog.source_store import load_source_map, save_source_map, set_source_sha256
 from catalog.tables import assets, early_sources, playback_ids, presentations
+from catalog.track_store import forget_tracks
 from kit import ids, job_store
 from kit.db import Json, Timestamp
 from kit.errors import Forbidden, NotFound
@@ -423,4 +424,5 @@ def purge_rows(conn: Connection, asset_id: str) -> None:
     conn.execute(delete(early_sources).where(early_sources.c.asset_id == asset_id))
     conn.execute(update(assets).where(assets.c.id == asset_id).values({**empty, **gone}))
     drop_renditions(conn, asset_id)
+    forget_tracks(conn, asset_id)
     drop_unused_plans(conn, sorted(digests))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from catalog import lost, store
+from catalog import lost, store, track_store
 from catalog.asset import Asset, Playback
 from catalog.lost import Lost
 from catalog.plan_store import RenditionRow
 from catalog.progress import AssetProgress, JobTally, RenditionProgress, asset_progress, rendition_progress
+from catalog.track import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class AssetView:
     progress: AssetProgress
     renditions: tuple[RenditionView, ...]
     playbacks: tuple[Playback, ...]
+    tracks: tuple[Track, ...] = ()
 
 
 def compose(
@@ -55,4 +57,6 @@ def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[Asse
     playbacks = store.playbacks_of(conn, asset_ids)
     tallies = store.tallies(conn, asset_ids, now)
     causes = lost.causes(conn, asset_ids)
-    return tuple(compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], causes) for asset in assets)
+    tracks = track_store.tracks_of(conn, asset_ids)
+    views = (compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], causes) for asset in assets)
+    return tuple(replace(view, tracks=tracks[view.asset.id]) for view in views)

@@ -25,7 +25,7 @@ from kit.errors import Rejected
 from kit.process import Command
 from kit.sandbox import Confinement
 from media import accepted
-from media.info import AudioStream, Hdr, MediaInfo, VideoStream
+from media.info import AudioStream, Hdr, MediaInfo, SubtitleStream, VideoStream
 
 STREAMS_LIMIT_S = 20.0  # a good file takes a tenth of a second; both together end within a minute
 PACKETS_LIMIT_S = 35.0
@@ -42,14 +42,15 @@ TITLE_CHARS = 200
 
 _STREAM = (
     "index,codec_type,codec_name,has_b_frames,width,height,sample_aspect_ratio,pix_fmt,bits_per_raw_sample,field_order,color_range,color_space,"
-    "color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,start_time,duration,nb_frames,sample_rate,channels,channel_layout"
+    "color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,start_time,duration,nb_frames,sample_rate,channels,channel_layout,closed_captions"
 )
 _ENTRIES = ":".join((
     "format=format_name,start_time,duration,nb_streams",
     f"stream={_STREAM}",
-    "stream_disposition=default,attached_pic,still_image,timed_thumbnails",
+    "stream_disposition=default,forced,hearing_impaired,comment,visual_impaired,attached_pic,still_image,timed_thumbnails",
     "stream_tags=language,title,DURATION",
     "stream_side_data=side_data_type,rotation,dv_profile,dv_bl_signal_compatibility_id",
+    "chapter=id",
 ))  # fmt: skip
 _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 _DEPTH = re.compile(r"(?:p|gray|gbrp|gbrap|xyz|x2rgb|x2bgr|ya|p0|p2|p4)(9|10|12|14|16)(?:le|be)?$")
@@ -101,6 +102,10 @@ class FoundAudio:
     default: bool
     start: Fraction | None
     claimed_end: Fraction | None
+    forced: bool = False
+    commentary: bool = False
+    visual_impaired: bool = False
+    hearing_impaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,9 @@ class Found:
     subtitle_codecs: tuple[str, ...]
     ticks: Mapping[int, Fraction]  # seconds in a tick of each stream
     pictures: frozenset[int] = frozenset()  # streams that are attached pictures
+    subtitles: tuple[SubtitleStream, ...] = ()
+    chapters: int = 0
+    closed_captions: bool = False
 
 
 def _guarded(ffprobe: str, max_pixels: int) -> tuple[str, ...]:
@@ -174,6 +182,9 @@ def parse_streams(text: str) -> Found:
         subtitle_codecs=tuple(_text(stream.get("codec_name")) or "unknown" for stream in streams if stream.get("codec_type") == "subtitle"),
         pictures=frozenset(_index(stream) or 0 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
         ticks={_index(stream) or 0: tick for stream in streams if (tick := _ratio(stream.get("time_base")))},
+        subtitles=tuple(_subtitle(stream) for stream in streams if stream.get("codec_type") == "subtitle"),
+        chapters=_count(_mapping(answer).get("chapters")),
+        closed_captions=bool(moving) and _integer(moving[0].get("closed_captions")) == 1,
     )
 
 
@@ -201,6 +212,9 @@ def media_info(found: Found, scan: Scan, size_bytes: int) -> MediaInfo:
         audio=audio,
         attached_pictures=found.attached_pictures,
         subtitle_codecs=found.subtitle_codecs,
+        subtitles=found.subtitles,
+        chapters=found.chapters,
+        closed_captions=found.closed_captions,
     )
 
 
@@ -248,6 +262,10 @@ def _audio_stream(found: FoundAudio, scan: Scan) -> AudioStream:
         language=found.language,
         title=found.title,
         default=found.default,
+        forced=found.forced,
+        commentary=found.commentary,
+        visual_impaired=found.visual_impaired,
+        hearing_impaired=found.hearing_impaired,
     )
 
 
@@ -293,7 +311,28 @@ def _audio(stream: Mapping[str, Any], container: str, container_end: Fraction | 
         default=_flag(stream, "default"),
         start=_seconds(stream.get("start_time")),
         claimed_end=None if container == "avi" else _claimed_end(stream, container_end),  # AVI counts bytes, often wrongly
+        forced=_flag(stream, "forced"),
+        commentary=_flag(stream, "comment"),
+        visual_impaired=_flag(stream, "visual_impaired"),
+        hearing_impaired=_flag(stream, "hearing_impaired"),
     )
+
+
+def _subtitle(stream: Mapping[str, Any]) -> SubtitleStream:
+    tags = _mapping(stream.get("tags"))
+    return SubtitleStream(
+        index=_index(stream) or 0,
+        codec=_text(stream.get("codec_name")) or "unknown",
+        language=bcp47(_text(tags.get("language"))),
+        title=_text(tags.get("title")),
+        default=_flag(stream, "default"),
+        forced=_flag(stream, "forced"),
+        hearing_impaired=_flag(stream, "hearing_impaired"),
+    )
+
+
+def _count(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 0
 
 
 def _is_decodable_audio(stream: Mapping[str, Any]) -> bool:

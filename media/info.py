@@ -57,6 +57,10 @@ class AudioStream:
     language: str  # BCP 47 or "und"
     title: str
     default: bool
+    forced: bool = False
+    commentary: bool = False
+    visual_impaired: bool = False  # describes the pictures
+    hearing_impaired: bool = False  # speech is easier to understand
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,3 +85,13 @@ def picture(asset: AssetId, plan: PlanDigest, name: str) -> str:
 def iframe_name(gop: int) -> str:
     """The I-frame of one group of pictures, relative to its rendition. No object has this name: it is a part of a segment."""
     return f"i/{gop:05d}.m4s"
+
+
+def text_cues(asset: AssetId, sha256: str) -> str:
+    """The cues of a text track as they were read from its file; below the asset, because no plan changes them."""
+    return f"{asset_prefix(asset)}cues/{sha256}.json"
+
+
+def text_pack(asset: AssetId, digest: str) -> str:
+    """Everything that viewers are sent of a text track."""
+    return f"{asset_prefix(asset)}text/{digest}"

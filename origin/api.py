@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from catalog import demand
+from catalog import demand, track_store
 from catalog import store as catalog
 from catalog.asset import PlaybackTarget
 from kit.db import is_away
@@ -121,6 +121,8 @@ class Origin:
         published, wanted = target.presentation, ask.wanted
         if wanted.kind == "multivariant":
             return self.respond(decide_text(ask, str(published.multivariant["playlist"]).encode()))
+        if wanted.kind in ("text", "chapters"):
+            return self._text(target, ask)
         if wanted.kind in ("segment", "iframe"):
             return self._look_for_segment(target.asset.id, ask)
         key = paths.object_key(wanted, target.asset.id, published.plan_digest)
@@ -128,6 +130,17 @@ class Origin:
             return self.respond(decide_text(ask, self._world.storage.get(key)))
         found = StoredObject(key, *self._facts(wanted, target, key))
         return self.respond(decide(ask, found, whole=self._delegates))
+
+    def _text(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """A part of the pack of a text track; of chapters, that of the chapters shown now."""
+        digest = ask.wanted.text or target.presentation.multivariant.get("chapters")
+        if not digest:
+            raise NotFound("This video has no chapters.", code="track_not_found")
+        with self._world.db.connect() as conn:
+            part = track_store.find_pack(conn, target.asset.id, digest).part(ask.wanted.index)
+        if part is None:
+            raise NotFound("There is no such text.", code="track_not_found")
+        return self.respond(decide_text(ask, self._world.storage.get(keys.text_pack(target.asset.id, digest), start=part[0], end=part[1])))
 
     @property
     def _delegates(self) -> bool:
@@ -236,6 +249,7 @@ def router(world: World, waiting: Waiting | None = None) -> APIRouter:
 
     routes.add_api_route("/{playback_id}/main.m3u8", deliver, methods=["GET"], summary="HLS multivariant playlist", response_class=Response)
     routes.add_api_route("/{playback_id}/poster.jpg", deliver, methods=["GET"], summary="Poster", response_class=Response)
+    routes.add_api_route("/{playback_id}/chapters.vtt", deliver, methods=["GET"], summary="Chapters", response_class=Response)
     routes.add_api_route("/{playback_id}/{rest:path}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     routes.add_api_route("/{playback_id}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     return routes

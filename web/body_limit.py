@@ -5,6 +5,7 @@ An ASGI middleware. Upload addresses count their own bytes (`ingest`), because t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from starlette.exceptions import HTTPException
@@ -16,6 +17,8 @@ MAX_BODY_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10  # the edge takes less; this is for an API that is reached without it
 MAX_HEADERS = 200
 UPLOADS = "/v1/tus"
+MAX_TEXT_BYTES = 5 << 20  # of a subtitle file (`captions.reading`)
+_TEXTS = re.compile(r"/v1/assets/[^/]+/tracks(?:/[^/]+)?")
 
 
 class HeadersTooLarge(HeadwaterError):
@@ -28,8 +31,13 @@ def check_headers(headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise HeadersTooLarge(f"A request may have {MAX_HEADERS} headers, and {MAX_HEADER_BYTES} bytes of them.")
 
 
+def limit_of(path: str) -> int:
+    """The most bytes that a body may have there."""
+    return MAX_TEXT_BYTES if _TEXTS.fullmatch(path) else MAX_BODY_BYTES
+
+
 class BodyLimit:
-    """Refuses a body of more than `MAX_BODY_BYTES`, and headers of more than `MAX_HEADER_BYTES`."""
+    """Refuses a body that is larger than `limit_of` says, and headers of more than `MAX_HEADER_BYTES`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,10 +48,10 @@ class BodyLimit:
         if scope["type"] != "http" or scope["path"] == UPLOADS or scope["path"].startswith(UPLOADS + "/"):
             await self._app(scope, receive, send)
             return
+        left = limit = limit_of(scope["path"])
         for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
-                raise TooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.", code="body_too_large")
-        left = MAX_BODY_BYTES
+            if name == b"content-length" and value.isdigit() and int(value) > limit:
+                raise TooLarge(f"The body is larger than {limit} bytes.", code="body_too_large")
 
         async def counted() -> Message:
             nonlocal left

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from captions.resources import FEW_PROBLEMS, TrackResource, track_resource
 from catalog.asset import Asset, AssetStatus, PlaybackPolicy, Profile
 from catalog.views import AssetView, RenditionView
 from media.info import Hdr, MediaInfo
@@ -141,7 +142,7 @@ class AssetResource(BaseModel):
     error: AssetError | None
     source: Source | None
     renditions: list[Rendition]
-    tracks: list[dict[str, Any]] = Field(description="Captions and further audio tracks; empty in this version.")
+    tracks: list[TrackResource] = Field(description="Subtitles, captions and chapters.")
     playback_ids: list[PlaybackId]
     created_at: datetime
     updated_at: datetime
@@ -236,7 +237,7 @@ def asset_resource(view: AssetView) -> AssetResource:
         error=AssetError(code=asset.error_code, detail=asset.error_detail or "") if asset.error_code else None,
         source=source_resource(asset.source) if asset.source else None,
         renditions=[rendition_resource(item) for item in view.renditions],
-        tracks=[],
+        tracks=[track_resource(track, view.playbacks, most_problems=FEW_PROBLEMS) for track in view.tracks],
         playback_ids=[PlaybackId(id=item.id, policy=item.policy) for item in view.playbacks],
         created_at=asset.created_at,
         updated_at=asset.updated_at,

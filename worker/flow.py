@@ -33,7 +33,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early, pictures
+from catalog import early, embedded, pictures, track_store
 from catalog.asset import Asset, AssetStatus, Stage
 from catalog.demand import ENCODE, SEGMENT, segment_job
 from catalog.lost import Lost
@@ -50,6 +50,7 @@ PROBE, PLAN = "ingest.probe", "transcode.plan"
 AUDIO, POSTER = "transcode.audio", "transcode.poster"
 PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
 DROP = early.DROP
+TEXT, DROP_TEXT = embedded.EXTRACT, track_store.DROP_TEXT
 DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
 
 # Expected CPU seconds, for weighing progress: only their ratios count. Measured on one core of a 2-core machine (Xeon with AVX-512),
@@ -152,7 +153,7 @@ def cost_of(job: Job, plan: EncodePlan, gone: Collection[str], *, hopeless: bool
 
     A run that makes several rungs does not say which of them it broke on, so each gets a run of its own (docs/decisions/0014-poison.md).
     """
-    if job.kind == POSTER:
+    if job.kind in (POSTER, TEXT):
         return Cost()
     if hopeless or job.kind not in (ENCODE, SEGMENT):
         return Cost(title=True)
@@ -222,8 +223,14 @@ def _after_encoding(books: Books, job: Job) -> Sequence[NewJob]:
     digest = plan_of(job)
     if books.lost(job.asset_id, digest):
         _open_if_whole(books, job, books.plan(job.asset_id))
-    left = books.unfinished(job.asset_id, (ENCODE, AUDIO, POSTER))
+    left = books.unfinished(job.asset_id, (ENCODE, AUDIO, POSTER, TEXT))
     return [publish_job(job.asset_id, digest, "ready")] if left == 0 else []
+
+
+def _after_text(books: Books, job: Job) -> Sequence[NewJob]:
+    """The text of a source may be out before the rest has begun, and then nothing is finished by it."""
+    begun = encode_jobs(job.asset_id, books.plan(job.asset_id))
+    return _after_encoding(books, job) if any(books.is_under_way(other.kind, other.subject) for other in begun) else []
 
 
 FOLLOWS: Mapping[str, Callable[[Books, Job], Sequence[NewJob]]] = {
@@ -234,6 +241,7 @@ FOLLOWS: Mapping[str, Callable[[Books, Job], Sequence[NewJob]]] = {
     ENCODE: _after_encoding,
     AUDIO: _after_encoding,
     POSTER: _after_encoding,
+    TEXT: _after_text,
 }
 """The rule for each kind of job. Nothing follows a kind that is not here."""
 
@@ -259,7 +267,7 @@ class VideoFlow:
             return  # a job that is about no asset leaves all others alone
         if asset.status is AssetStatus.UPLOADING and books.generation(asset.id) is not None:
             books.drop_early(asset.id)  # nothing was promised yet: the whole file will say what it is
-        elif job.kind not in (PURGE, DROP, DIGEST, *pictures.EXTRAS) and not (job.kind == PROBE and job.args.get("early")):
+        elif job.kind not in (PURGE, DROP, DROP_TEXT, DIGEST, *pictures.EXTRAS) and not (job.kind == PROBE and job.args.get("early")):
             _bear(books, asset, job, error)
 
 
@@ -273,7 +281,7 @@ def _bear(books: Books, asset: Asset, job: Job, error: HeadwaterError) -> None:
     if asset.status not in (AssetStatus.PROCESSING, AssetStatus.WAITING, AssetStatus.UPLOADING):
         return
     cost = Cost(title=True)
-    if job.kind in (ENCODE, SEGMENT, POSTER):
+    if job.kind in (ENCODE, SEGMENT, POSTER, TEXT):
         plan = books.plan(asset.id)
         if plan_of(job) != plan.digest:
             return  # of a plan that is not the asset's any more

@@ -35,13 +35,16 @@ _log = log.logger(__name__)
 
 def all_duties() -> Duties:
     """Every step of every room."""
+    import captions.steps
     import catalog.steps
     import ingest.steps
     import packager.steps
+    import packager.text_refresh
     import recommend.lake_steps
     import transcode.steps
 
-    steps = (*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS, *recommend.lake_steps.STEPS)
+    texts = captions.steps.steps(packager.text_refresh.refresh)
+    steps = (*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS, *recommend.lake_steps.STEPS, *texts)
     return Duties({step.kind: step for step in steps}, VideoFlow())
 
 

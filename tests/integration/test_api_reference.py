@@ -20,7 +20,7 @@ METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 # Where the errors of HTTP replies are made. Errors of background steps never reach a client this way.
 HTTP_SOURCES = ("web/*.py", "accounts/*.py", "catalog/asset.py", "catalog/store.py", "ingest/api.py", "ingest/tus.py", "ingest/upload.py",
                 "ingest/sessions.py", "ingest/receive.py", "ingest/address.py", "ingest/details.py", "ingest/writer.py",
-                "recommend/intake.py")  # fmt: skip
+                "captions/api.py", "captions/reading.py", "catalog/track_store.py", "recommend/intake.py")  # fmt: skip
 SPELLED_OTHERWISE = {"upload_cancelled", "upload_errored"}  # made from an upload's state
 ABSTRACT = {"upload_gone"}  # the parent of the errors that carry codes of their own
 
@@ -79,7 +79,7 @@ def test_every_code_that_a_reply_can_carry_is_in_the_table_and_no_other() -> Non
     replies = "\n".join(text_of(path) for pattern in HTTP_SOURCES for path in sorted(TOP.glob(pattern)))
     made = set(re.findall(r'(?:\bcode ?=|status, code(?:, retry)? = \d+,|Failure\(\d+,) ?"([a-z_]+)"', replies)) - ABSTRACT
     assert made - set(PROBLEMS) == set()
-    rooms = ("web", "accounts", "catalog", "ingest", "kit", "origin", "recommend")
+    rooms = ("web", "accounts", "catalog", "captions", "ingest", "kit", "origin", "recommend")
     everything = "\n".join(text_of(path) for room in rooms for path in sorted((TOP / room).rglob("*.py")))
     mentioned = set(re.findall(r'"([a-z_]+)"', everything)) | SPELLED_OTHERWISE
     assert set(PROBLEMS) - mentioned == set()

@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import pytest
 
+import captions.steps
 import catalog.steps
 import ingest.steps
 import packager.steps
+import packager.text_refresh
 import transcode.steps
 from catalog.demand import segment_job
 from kit.jobs import URGENT, Job, NewJob, State
@@ -162,6 +164,7 @@ def test_what_all_need_costs_the_title_and_what_nobody_needs_nothing() -> None:
 
 def test_every_kind_the_flow_makes_has_exactly_one_step() -> None:
     steps = [*ingest.steps.STEPS, *transcode.steps.STEPS, *packager.steps.STEPS, *catalog.steps.STEPS]
+    steps += captions.steps.steps(packager.text_refresh.refresh)
     kinds = [step.kind for step in steps]
     assert len(set(kinds)) == len(kinds)
     assert {flow.PROBE, flow.PLAN, flow.SEGMENT, flow.ENCODE, flow.AUDIO, flow.POSTER, flow.PUBLISH, flow.PURGE} <= set(kinds)

@@ -1,0 +1,103 @@
+"""The FFmpeg run that takes the text out of a source, as a value, and what its outputs mean. Pure.
+
+Every stream becomes an SRT file, because FFmpeg writes all its text formats as SRT with times to the millisecond, styles and places.
+Times stay those of the source (`-copyts`), an hour later so that none is negative: SRT cannot say so. The title's 0 is the plan's
+origin, so cues are moved by the difference. Chapters come as FFmpeg's own metadata file (ffmpeg-formats manual, "Metadata").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from captions import markup
+from kit.process import Command
+from kit.sandbox import Confinement
+from media import accepted
+from media.cues import Cue, Problem
+
+AHEAD_S = 3600
+_DECODERS = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "cc_dec")
+_MEMORY_BYTES = 1 << 30
+_LARGEST_BYTES = 32 << 20
+_TIMEOUT_S = 600
+_READ_BYTES_PER_S = 5_000_000
+_NICE = 10
+MAX_CHAPTERS = 1000
+_CHAPTERS = "chapters.txt"
+_LINE = re.compile(r"(?P<name>[A-Za-z]+)=(?P<value>(?:[^\\]|\\.)*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What is wanted of a source: text streams by index, and chapters."""
+
+    container: str
+    size_bytes: int
+    streams: Sequence[int]
+    chapters: bool
+
+
+def text_path(folder: Path, stream: int) -> Path:
+    return folder / f"{stream}.srt"
+
+
+def chapters_path(folder: Path) -> Path:
+    return folder / _CHAPTERS
+
+
+def extract_command(wanted: Extraction, program: str, source: Path, folder: Path) -> Command:
+    """One pass over the source for everything. It may read the one file and write into the folder."""
+    limit_s = _TIMEOUT_S + wanted.size_bytes // _READ_BYTES_PER_S
+    argv = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-copyts", "-y"]
+    argv += ["-protocol_whitelist", ",".join(accepted.PROTOCOLS), "-format_whitelist", wanted.container]
+    argv += ["-codec_whitelist", ",".join(_DECODERS), "-i", f"file:{source}"]
+    for stream in wanted.streams:
+        target = f"file:{text_path(folder, stream)}"
+        argv += ["-map", f"0:{stream}", "-c:s", "srt", "-output_ts_offset", str(AHEAD_S), "-map_metadata", "-1", "-f", "srt", target]
+    if wanted.chapters:
+        argv += ["-map_chapters", "0", "-f", "ffmetadata", f"file:{chapters_path(folder)}"]
+    confine = Confinement(
+        reads=(source,), writes=(folder,), memory_bytes=_MEMORY_BYTES, cpu_s=limit_s, file_bytes=_LARGEST_BYTES, nice=_NICE
+    )
+    return Command(tuple(argv), timeout_s=float(limit_s), confine=confine)
+
+
+def shift_ms(origin: Fraction) -> int:
+    """What is added to a time in an extracted SRT to get the title's."""
+    return -round((AHEAD_S + origin) * 1000)
+
+
+def read_chapters(text: str, origin: Fraction) -> tuple[tuple[Cue, ...], tuple[Problem, ...]]:
+    """The chapters of an "ffmetadata" file on the title's clock. Those that lie before it, or nowhere, are reported."""
+    cues: list[Cue] = []
+    problems: list[Problem] = []
+    for number, given in enumerate(_chapters(text)[:MAX_CHAPTERS], 1):
+        try:
+            base = Fraction(given["TIMEBASE"])
+            start_ms, end_ms = (round((int(given[name]) * base - origin) * 1000) for name in ("START", "END"))
+        except (KeyError, ValueError, ZeroDivisionError):
+            problems.append(Problem(0, f"The times of chapter {number} cannot be read."))
+            continue
+        if end_ms <= max(0, start_ms):
+            problems.append(Problem(0, f"Chapter {number} has no duration in the title."))
+            continue
+        title = " ".join(markup.escape(given.get("title", "")).split())[: markup.MAX_CUE_CHARS]
+        cues.append(Cue(max(0, start_ms), end_ms, title or f"Chapter {number}"))
+    return tuple(sorted(cues, key=lambda cue: cue.start_ms)), tuple(problems)
+
+
+def _chapters(text: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    within = False
+    for line in text.split("\n"):
+        if line.startswith("["):
+            within = line.strip() == "[CHAPTER]"
+            if within:
+                found.append({})
+        elif within and (pair := _LINE.fullmatch(line)):
+            found[-1][pair["name"]] = re.sub(r"\\(.)", r"\1", pair["value"])
+    return found
