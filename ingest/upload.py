@@ -278,7 +278,10 @@ def owned(session: UploadSession, epoch: int) -> UploadSession:
 
 
 def renew(session: UploadSession, epoch: int, now: datetime, *, expiry_s: int) -> UploadSession:
-    """The session with a fresh lease for the request that holds it. Raises TakenOver."""
+    """The session with a fresh lease for the request that holds it. Raises TakenOver, also when the request has given its lease back:
+    its heartbeat may come a moment after that, and must not lock out the next request."""
+    if session.lease_until is None:
+        raise TakenOver("The request has given its lease back.")
     lease_until, expires_at = now + timedelta(seconds=LEASE_S), now + timedelta(seconds=expiry_s)
     return replace(owned(session, epoch), lease_until=lease_until, expires_at=expires_at)
 

@@ -93,6 +93,12 @@ def _plain(shop: Workshop) -> None:
     h264(shop, seconds=6)
 
 
+@recipe("stamp")
+def _stamp(shop: Workshop) -> None:
+    """8 s of a stamp-sized picture with some noise, in about 400 kB; the index comes first."""
+    h264(shop, "-qp", "33", "-g", "24", "-movflags", "+faststart", size="160x120", rate="12", seconds=8, more="noise=alls=20:allf=t")
+
+
 @recipe("sync")
 def _sync(shop: Workshop) -> None:
     """20 s; at every half second past a full one (0.5, 1.5 …) two white frames and a 10 ms click begin together."""

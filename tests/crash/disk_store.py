@@ -23,6 +23,10 @@ class DiskStorage:
 
     def __init__(self, folder: Path) -> None:
         self._objects, self._uploads, self._aside = folder / "objects", folder / "uploads", folder / "aside"
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Makes the folders, where somebody has removed them."""
         for part in (self._objects, self._uploads, self._aside):
             part.mkdir(parents=True, exist_ok=True)
 

@@ -119,6 +119,14 @@ def test_a_lapsed_lease_is_taken_over_and_the_old_holder_is_refused() -> None:
     assert upload.release(new, new.epoch).lease_until is None
 
 
+def test_a_lease_that_was_given_back_is_not_renewed() -> None:
+    """The heartbeat of a request that has just ended must not lock out the next one."""
+    held = session(lease_until=NOW + timedelta(seconds=2))
+    assert upload.renew(held, held.epoch, NOW, expiry_s=60).lease_until == NOW + timedelta(seconds=LEASE_S)
+    with pytest.raises(TakenOver):
+        upload.renew(upload.release(held, held.epoch), held.epoch, NOW, expiry_s=60)
+
+
 def test_the_lock_says_when_to_come_back() -> None:
     with pytest.raises(UploadLocked) as refused:
         begin(session(lease_until=NOW + timedelta(seconds=2.2)), Offer(10, 1))
