@@ -105,9 +105,8 @@ def making(local_stack: LocalStack, studio: Studio, long_file: Path) -> Iterator
     # A player asks first for the opening of the rung that it likes, which need not be the one that is made first.
     assert eventually(lambda: studio.client.get(f"/v/{film.playback_id}/main.m3u8").status_code == 200)
     listed = re.findall(r"[0-9a-z]+/[0-9a-z-]+/(?=index\.m3u8)", studio.client.get(f"/v/{film.playback_id}/main.m3u8").text)
-    for rendition in listed:
-        first = f"/v/{film.playback_id}/{rendition}00000.m4s"
-        assert eventually(lambda first=first: studio.client.get(first).status_code == 200)
+    firsts = [f"/v/{film.playback_id}/{rendition}00000.m4s" for rendition in listed]
+    assert eventually(lambda: all(studio.client.get(first).status_code == 200 for first in firsts))
     yield Making(film, local_stack, studio)
     studio.client.delete(f"/v1/assets/{asset_id}")
 
