@@ -25,17 +25,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from catalog import demand, track_store
+from catalog import demand, lost, pictures, track_store
 from catalog import store as catalog
 from catalog.asset import PlaybackTarget
+from catalog.pictures import Picture
 from kit.db import is_away
 from kit.errors import HeadwaterError, NotFound, Unavailable
 from kit.log import logger
 from kit.world import World
 from media import keys
+from media import pictures as names
+from media.grid import place_of_gop
 from media.ids import AssetId, PlanDigest
 from origin import paths, store
 from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
+from origin.picture import redirection, width_of
 from origin.resolution import Remembered
 from origin.store import Place, SegmentFacts
 from origin.waiting import Waiting
@@ -125,11 +129,19 @@ class Origin:
             return self._text(target, ask)
         if wanted.kind in ("segment", "iframe"):
             return self._look_for_segment(target.asset.id, ask)
+        if wanted.kind == "thumbnail":
+            return self._look_for_thumbnail(target.asset.id, ask)
+        if wanted.kind == "moment":
+            with self._world.db.connect() as conn:
+                return self.respond(redirection(catalog.load_plan(conn, target.asset.id), ask.query))
+        if wanted.kind in ("poster", "still", "storyboard", "preview"):
+            return self._picture(target, ask)
         key = paths.object_key(wanted, target.asset.id, published.plan_digest)
         if wanted.kind == "playlist":
             return self.respond(decide_text(ask, self._world.storage.get(key)))
-        found = StoredObject(key, *self._facts(wanted, target, key))
-        return self.respond(decide(ask, found, whole=self._delegates))
+        with self._world.db.connect() as conn:
+            init = catalog.load_init(conn, target.asset.id, wanted.plan or published.plan_digest, wanted.rendition)
+        return self.respond(decide(ask, StoredObject(key, init.sha256, init.size_bytes), whole=self._delegates))
 
     def _text(self, target: PlaybackTarget, ask: Ask) -> Response:
         """A part of the pack of a text track; of chapters, that of the chapters shown now."""
@@ -146,21 +158,41 @@ class Origin:
     def _delegates(self) -> bool:
         return self._world.settings.delivery == "accel"
 
-    def _facts(self, wanted: paths.Wanted, target: PlaybackTarget, key: str) -> tuple[str, int]:
-        """SHA-256 and size of an init segment or a poster."""
-        plan, published = wanted.plan or target.plan_digest, target.presentation
-        if wanted.kind == "init":
+    def _picture(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """A poster, or a part of the storyboard, or the preview. Raises NotFound."""
+        wanted, asset, poster = ask.wanted, target.asset.id, target.presentation.multivariant.get("poster")
+        plan = wanted.plan or target.plan_digest
+        shown = None if poster is None else Picture(poster.get("name", names.POSTER), poster["sha256"], poster["size_bytes"])
+        found = shown if wanted.kind == "poster" else None
+        if wanted.kind != "poster":
             with self._world.db.connect() as conn:
-                init = catalog.load_init(conn, target.asset.id, plan, wanted.rendition)
-            return init.sha256, init.size_bytes
-        if plan != target.plan_digest:
-            raise NotFound("This video has no poster.", code="poster_not_found")
-        if (poster := published.multivariant.get("poster")) is None:
-            if published.stage == "ready":
-                raise NotFound("This video has no poster.", code="poster_not_found")
-            picture = self._world.storage.get(key)  # it may have been made since the title was planned
-            return hashlib.sha256(picture).hexdigest(), len(picture)
-        return poster["sha256"], poster["size_bytes"]
+                found = pictures.find(conn, asset, plan, [wanted.name]).get(wanted.name)
+            if found is None and shown is not None and plan == target.plan_digest and wanted.name == shown.name:
+                found = shown  # of a title that was published before pictures were recorded
+        if found is None:
+            raise NotFound("This video has no such picture.", code="poster_not_found")
+        key = keys.picture(asset, plan, found.name)
+        if found.name == names.STORYBOARD:
+            return self.respond(decide_text(ask, self._world.storage.get(key)))
+        return self.respond(decide(ask, StoredObject(key, found.sha256, found.size_bytes), whole=self._delegates))
+
+    def _look_for_thumbnail(self, asset: str, ask: Ask) -> Response | _Awaited:
+        """Raises NotFound, and NotMadeYet while its key frame has not been made, or when too many are being made for this title."""
+        wanted = ask.wanted
+        assert wanted.plan is not None
+        place = Place(asset, wanted.plan, wanted.rendition, wanted.index)
+        with self._world.db.connect() as conn:
+            if facts := store.recorded(conn, [place]).get(place):
+                return self._segment(_Awaited(ask, place, None), facts)
+            plan = catalog.load_plan(conn, asset)
+            width = width_of(wanted.rendition)
+            if plan.digest != wanted.plan or width not in names.THUMBNAIL_WIDTHS or wanted.index >= plan.grid.gop_count:
+                raise NotFound("There is no such picture.", code="picture_not_found")
+            rung = names.rung_for(plan, width, lost.names(conn, asset, plan.digest))
+            there = catalog.is_recorded(conn, asset, plan.digest, rung.name, place_of_gop(wanted.index, plan.grid.segment_count)[0])
+            if not there or not _is_patient(ask) or pictures.waiting_thumbnails(conn, asset) >= pictures.MOST_WAITING:
+                raise NotMadeYet(_NOT_YET)
+        return _Awaited(ask, place, None)
 
     def _look_for_segment(self, asset: str, ask: Ask) -> Response | _Awaited:
         wanted = ask.wanted
@@ -179,7 +211,10 @@ class Origin:
         return awaited if facts is None else self._segment(awaited, facts)
 
     def _segment(self, about: _Awaited, facts: SegmentFacts) -> Response:
-        key = keys.media_segment(AssetId(about.place.asset), PlanDigest(about.place.plan), about.place.rendition, about.place.index)
+        if about.ask.wanted.kind == "thumbnail":
+            key = paths.object_key(about.ask.wanted, AssetId(about.place.asset), PlanDigest(about.place.plan))
+        else:
+            key = keys.media_segment(AssetId(about.place.asset), PlanDigest(about.place.plan), about.place.rendition, about.place.index)
         if about.picture is None:
             return self.respond(decide(about.ask, StoredObject(key, facts.sha256, facts.size_bytes), whole=self._delegates))
         if about.picture >= len(facts.keyframes):
@@ -220,7 +255,8 @@ def _asked(request: Request, playback_id: str) -> Ask | Answer:
     if wanted is None or b"%" in raw or not paths.is_playback_id(playback_id):
         raise NotFound(_NOTHING)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Ask("HEAD" if request.method == "HEAD" else "GET", wanted, headers)
+    query = request.url.query if wanted.kind == "moment" else ""
+    return Ask("HEAD" if request.method == "HEAD" else "GET", wanted, headers, query)
 
 
 def _said(error: HeadwaterError, request_id: str) -> Answer:
@@ -249,6 +285,9 @@ def router(world: World, waiting: Waiting | None = None) -> APIRouter:
 
     routes.add_api_route("/{playback_id}/main.m3u8", deliver, methods=["GET"], summary="HLS multivariant playlist", response_class=Response)
     routes.add_api_route("/{playback_id}/poster.jpg", deliver, methods=["GET"], summary="Poster", response_class=Response)
+    routes.add_api_route("/{playback_id}/thumbnail.jpg", deliver, methods=["GET"], summary="Thumbnail", response_class=Response)
+    routes.add_api_route("/{playback_id}/storyboard.vtt", deliver, methods=["GET"], summary="Storyboard", response_class=Response)
+    routes.add_api_route("/{playback_id}/preview.mp4", deliver, methods=["GET"], summary="Moving preview", response_class=Response)
     routes.add_api_route("/{playback_id}/chapters.vtt", deliver, methods=["GET"], summary="Chapters", response_class=Response)
     routes.add_api_route("/{playback_id}/{rest:path}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     routes.add_api_route("/{playback_id}", deliver, methods=_ALL_METHODS, include_in_schema=False)

@@ -40,6 +40,10 @@ POLICIES: Mapping[Kind, CachePolicy] = {
     "segment": _IMMUTABLE,
     "iframe": _IMMUTABLE,
     "still": _IMMUTABLE,
+    "thumbnail": _IMMUTABLE,
+    "moment": _CURRENT,
+    "storyboard": _CURRENT,
+    "preview": _CURRENT,
     "text": _IMMUTABLE,
     "chapters": _CURRENT,
 }

@@ -46,6 +46,7 @@ class Ask:
     method: Literal["GET", "HEAD"]
     wanted: Wanted
     headers: Mapping[str, str]
+    query: str = ""  # as it was sent, where it means anything
 
 
 @dataclass(frozen=True, slots=True)

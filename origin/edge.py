@@ -7,7 +7,8 @@ origin waits for a segment that is being made; its "not yet" is never kept, so t
 two servers because nginx does not cache an answer that consists of a redirection to itself.
 
 What a client can send never becomes part of a cache key or of an upstream request unless it is spelled in the few characters
-that our own addresses use. Query strings (CMCD) are dropped for both. The inner server swaps two headers: what the API says
+that our own addresses use. Query strings (CMCD) are dropped for both, but for time and width of a
+thumbnail. The inner server swaps two headers: what the API says
 in the edge's own field becomes the Cache-Control that the cache obeys, and the client's Cache-Control travels beside it.
 
 Only modules of a stock nginx (1.23 or later) are used; no slices, because a segment is small enough to be fetched whole.
@@ -186,6 +187,10 @@ def _maps(edge: EdgeSettings) -> list[_Item]:
     return [
         "# The path of a playback request as it was sent, if it is spelled as ours are: no escapes, no dots to walk with.",
         _block("map $request_uri $hw_path", 'default ""', r'"~^(?<hw_clean>/v(?:/[0-9A-Za-z_-][0-9A-Za-z._-]*)+)(?:\?|$)" $hw_clean'),
+        "# The one query that means anything: a moment of a title. Whatever is not spelled as a number of ours is refused by the origin.",
+        _block("map $arg_t $hw_t", "default x", '"" ""', r'"~^(?<hw_time>[0-9]{1,6}(?:\.[0-9]{1,3})?)$" $hw_time'),
+        _block("map $arg_width $hw_width", "default x", '"" ""', '"~^(?<hw_number>[1-9][0-9]{1,3})$" $hw_number'),
+        _block("map $hw_path $hw_query", 'default ""', r'"~^/v/[^/]+/thumbnail\.jpg$" "?t=$hw_t&width=$hw_width"'),
         "# gzip or nothing; only texts come in both forms.",
         _block(
             "map $http_accept_encoding $hw_coding",
@@ -328,13 +333,13 @@ def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
     own = [*COMMON_HEADERS, "Cache-Control", _CLIENT_FIELD, "Cache-Status", "X-Request-Id", "Set-Cookie"]
     return [
         *_error_pages("media", errors),
-        "proxy_pass http://headwater_inner$hw_path",
+        "proxy_pass http://headwater_inner$hw_path$hw_query",
         *_forwarded(edge),
         "proxy_set_header Accept-Encoding $hw_variant",
         "proxy_pass_request_headers off",
         "proxy_pass_request_body off",
         "proxy_cache headwater",
-        'proxy_cache_key "$hw_path $hw_variant"',
+        'proxy_cache_key "$hw_path$hw_query $hw_variant"',
         "proxy_cache_lock on",
         f"proxy_cache_lock_age {edge.patience_s(52)}s",
         f"proxy_cache_lock_timeout {edge.patience_s(52)}s",

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, tuple_
 
-from catalog import lost
+from catalog import lost, pictures
 from catalog.store import GIVEN_UP
 from catalog.tables import assets, renditions, segments
 from kit.errors import NotFound
 from media.grid import GOPS_PER_SEGMENT, place_of_gop
+from origin import picture
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One segment of one rendition of one plan, whether or not it has been made."""
+    """One segment of one rendition of one plan, or the thumbnail of one group of pictures (`origin.picture.OF_WIDTH`), whether or not it
+    has been made."""
 
     asset: str
     plan: str
@@ -42,7 +44,23 @@ _PLACE = (segments.c.asset_id, segments.c.plan_digest, segments.c.rendition, seg
 
 
 def recorded(conn: Connection, places: Collection[Place]) -> dict[Place, SegmentFacts]:
-    """Those of the segments that have been made."""
+    """Those of the segments and thumbnails that have been made."""
+    of_pictures = [place for place in places if picture.width_of(place.rendition) is not None]
+    return _segments(conn, [place for place in places if place not in of_pictures]) | _thumbnails(conn, of_pictures)
+
+
+def _thumbnails(conn: Connection, places: Collection[Place]) -> dict[Place, SegmentFacts]:
+    found: dict[Place, SegmentFacts] = {}
+    for place in places:
+        name = f"{place.rendition}/{place.index:05d}.jpg"
+        if stored := pictures.find(conn, place.asset, place.plan, [name]).get(name):
+            found[place] = SegmentFacts(stored.sha256, stored.size_bytes, ())
+    return found
+
+
+def _segments(conn: Connection, places: Collection[Place]) -> dict[Place, SegmentFacts]:
+    if not places:
+        return {}
     query = select(*_PLACE, segments.c.sha256, segments.c.size_bytes, segments.c.fragments)
     query = query.where(tuple_(*_PLACE).in_([(place.asset, place.plan, place.rendition, place.index) for place in places]))
     return {

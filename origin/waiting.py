@@ -18,13 +18,13 @@ from enum import Enum
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from catalog import demand
+from catalog import demand, pictures
 from catalog.store import SEGMENTS_CHANNEL
 from kit.db import AsyncListener, is_away
 from kit.errors import NotFound, Unavailable
 from kit.log import logger
 from kit.world import World
-from origin import store
+from origin import picture, store
 from origin.store import Place, SegmentFacts
 
 POLL_S = 2.0  # the longest that something recorded goes unnoticed when its notification is lost
@@ -119,7 +119,10 @@ class Waiting:
     def _want(self, place: Place) -> _Outcome | None:
         with self._world.db.begin() as conn:
             try:
-                demand.want_segment(conn, place.asset, place.plan, place.rendition, place.index)
+                if (width := picture.width_of(place.rendition)) is None:
+                    demand.want_segment(conn, place.asset, place.plan, place.rendition, place.index)
+                else:
+                    pictures.want_thumbnail(conn, place.asset, place.plan, width, place.index)
             except NotFound:
                 return _End.GONE
         with self._world.db.connect() as conn:
