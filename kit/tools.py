@@ -6,6 +6,9 @@ Both come from packages unless the settings name others. They are programs that 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import shutil
+from pathlib import Path
 
 from kit.errors import StepFailed
 from kit.process import Command, Runner
@@ -13,15 +16,20 @@ from kit.settings import Settings
 
 
 def ffmpeg(settings: Settings) -> str:
-    """The FFmpeg program. Raises StepFailed("tool_missing")."""
+    """The FFmpeg program. Raises StepFailed("tool_missing").
+
+    Looked for, and not run: `imageio_ffmpeg.get_ffmpeg_exe` runs what it finds, and a process in which that run was killed once is
+    told for the rest of its life that there is no FFmpeg.
+    """
     if settings.ffmpeg:
         return settings.ffmpeg
-    try:
-        import imageio_ffmpeg
-
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise StepFailed("There is no FFmpeg: install imageio-ffmpeg, or name one with HEADWATER_FFMPEG.", code="tool_missing") from error
+    package = importlib.util.find_spec("imageio_ffmpeg")
+    if package is not None and package.origin is not None:
+        for program in sorted((Path(package.origin).parent / "binaries").glob("ffmpeg-*")):
+            return str(program)
+    if (elsewhere := shutil.which("ffmpeg")) is not None:
+        return elsewhere
+    raise StepFailed("There is no FFmpeg: install imageio-ffmpeg, or name one with HEADWATER_FFMPEG.", code="tool_missing")
 
 
 def ffprobe(settings: Settings) -> str:
@@ -44,6 +52,8 @@ def encoder_version(runner: Runner, ffmpeg_program: str) -> str:
     one version need not encode alike.
     """
     said = runner.run(Command((ffmpeg_program, "-hide_banner", "-version"), timeout_s=30))
+    if said.exit_code < 0:
+        raise StepFailed(f"{ffmpeg_program} was killed while it said what it is.", code="killed")
     if said.exit_code != 0:
         raise StepFailed(f"{ffmpeg_program} does not run: it ended with code {said.exit_code}.", code="tool_missing")
     words = said.stdout.decode(errors="replace").split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 
 import pytest
 
@@ -32,6 +33,17 @@ def test_packages_bring_the_programs() -> None:
         assert os.access(program, os.X_OK)
 
 
+def test_the_encoder_is_found_without_being_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run might be killed: the package then says for the rest of the process's life that there is no FFmpeg."""
+
+    def killed(*_arguments: object, **_options: object) -> None:
+        raise subprocess.CalledProcessError(-9, "ffmpeg")
+
+    monkeypatch.setattr(subprocess, "check_call", killed)
+    monkeypatch.setattr(subprocess, "Popen", killed)
+    assert os.access(tools.ffmpeg(SETTINGS), os.X_OK)
+
+
 def test_settings_may_name_others() -> None:
     named = dataclasses.replace(SETTINGS, ffmpeg="/opt/ffmpeg", ffprobe="/opt/ffprobe")
     assert (tools.ffmpeg(named), tools.ffprobe(named)) == ("/opt/ffmpeg", "/opt/ffprobe")
@@ -50,3 +62,9 @@ def test_a_program_that_does_not_run_is_said() -> None:
     with pytest.raises(StepFailed) as broken:
         tools.encoder_version(SayingRunner("", exit_code=127), "ffmpeg")
     assert broken.value.code == "tool_missing"
+
+
+def test_a_program_that_was_killed_is_there_all_the_same() -> None:
+    with pytest.raises(StepFailed) as broken:
+        tools.encoder_version(SayingRunner("", exit_code=-9), "ffmpeg")
+    assert broken.value.code == "killed"
