@@ -20,6 +20,7 @@ from stack.child import Part
 from stack.data_dir import CannotStart
 
 _TREE = Path(__file__).resolve().parent.parent
+_AT_WORK = ("worker ready", "looking for work without it")  # without a broker it works just as well, only a little later
 STOPPING_S = 6  # how long a stopping API may take: it waits 3 s for open requests
 
 
@@ -62,8 +63,8 @@ def api_part(where: servers.Places, settings: Settings) -> Part:
     )  # fmt: skip
 
 
-def says(log_file: Path, words: str, settings: Settings) -> Callable[[], bool]:
-    """Whether a part has written `words` since now. Taken for granted where the log level is too high for it to say so."""
+def says(log_file: Path, words: tuple[str, ...], settings: Settings) -> Callable[[], bool]:
+    """Whether a part has written any of `words` since now. Taken for granted where the log level is too high for it to say so."""
     start = log_file.stat().st_size if log_file.exists() else 0
 
     def said() -> bool:
@@ -72,7 +73,8 @@ def says(log_file: Path, words: str, settings: Settings) -> Callable[[], bool]:
         try:
             with log_file.open("rb") as file:
                 file.seek(start)
-                return words.encode() in file.read()
+                written = file.read()
+                return any(sentence.encode() in written for sentence in words)
         except OSError:
             return False
 
@@ -83,7 +85,7 @@ def worker_part(where: servers.Places, settings: Settings) -> Part:
     """Stopped quickly: whatever it was doing is taken up again from the database."""
     path = where.logs / "worker.log"
     return Part(
-        "worker", _command("worker"), path, ready=says(path, "worker ready", settings), env=_environment(settings), cwd=_TREE,
+        "worker", _command("worker"), path, ready=says(path, _AT_WORK, settings), env=_environment(settings), cwd=_TREE,
         start_limit_s=60, stop_limit_s=6, orphan_signal=signal.SIGKILL,
     )  # fmt: skip
 
@@ -91,6 +93,6 @@ def worker_part(where: servers.Places, settings: Settings) -> Part:
 def sweeper_part(where: servers.Places, settings: Settings) -> Part:
     path = where.logs / "sweeper.log"
     return Part(
-        "sweeper", _command("sweeper"), path, ready=says(path, "sweeper ready", settings), env=_environment(settings), cwd=_TREE,
+        "sweeper", _command("sweeper"), path, ready=says(path, ("sweeper ready",), settings), env=_environment(settings), cwd=_TREE,
         start_limit_s=60, stop_limit_s=6,
     )  # fmt: skip
