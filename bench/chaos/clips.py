@@ -41,11 +41,15 @@ KINDS = {
     "segments": _Kind(".mp4", "128x72", 5, 13.0, sound=True, options=_FAST),  # three segments, three chunks
     # Larger than a part: a multipart upload of two parts. The first comes with its index in front, so work begins while it arrives.
     "early": _Kind(".mp4", "160x90", 12, 1.5, sound=True, options=_FAST, padding_bytes=9 * MIB),
+    "work": _Kind(".mp4", "640x360", 24, 60.0, sound=True),  # enough of it to be killed at
     "late": _Kind(".mp4", "160x90", 12, 1.5, sound=False, padding_bytes=9 * MIB),
 }
 
 
-def make(folder: Path, names: Sequence[str] = tuple(KINDS)) -> tuple[Clip, ...]:
+STREAM = tuple(name for name in KINDS if name != "work")
+
+
+def make(folder: Path, names: Sequence[str]) -> tuple[Clip, ...]:
     """The clips of these kinds."""
     folder.mkdir(parents=True, exist_ok=True)
     return tuple(_made(folder, name, KINDS[name]) for name in names)

@@ -62,7 +62,7 @@ class Work:
     state: str
     attempt: int
     error: str
-    created_s: float
+    due_s: float  # when it could first begin, or could begin again
     started_s: float | None
     finished_s: float | None
 
@@ -156,7 +156,8 @@ def _jobs(conn: Connection) -> tuple[Work, ...]:
 
     return tuple(
         Work(
-            row.id, row.kind, row.subject, row.asset_id, row.state, row.attempt, row.error_code or "", row.created_at.timestamp(),
+            row.id, row.kind, row.subject, row.asset_id, row.state, row.attempt, row.error_code or "",
+            max(row.created_at, row.not_before).timestamp(),
             seconds(row.started_at), seconds(row.finished_at),
         )
         for row in conn.execute(text("SELECT * FROM jobs ORDER BY created_at, id"))

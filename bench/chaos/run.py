@@ -41,7 +41,7 @@ class Plan:
     pause_s: float  # between two faults, on average
     clients: int = 3
     plant: str = "none"
-    kinds: tuple[str, ...] = tuple(clip_kinds.KINDS)
+    kinds: tuple[str, ...] = clip_kinds.STREAM
 
 
 def run(folder: Path, plan: Plan, say: Say) -> dict[str, Any]:
