@@ -41,7 +41,7 @@ def score(world: World, source: Path, video: VideoStream, encode: Path, rung: Vi
     # Without the same labels on both, one would be converted to the colours of the other.
     same = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     ready = f"{same},settb=AVTB,setpts=N/({video.frame_rate})/TB,scale={size}:flags=bicubic+accurate_rnd,format=yuv420p10le"
-    model = rf"version={MODEL}\:cambi.enc_width={rung.width}\:cambi.enc_height={rung.height}\:cambi.enc_bitdepth=8"
+    model = rf"version={MODEL}\:cambi.enc_width={rung.width}\:cambi.enc_height={rung.height}\:cambi.enc_bitdepth={rung.bit_depth}"
     judge = f"libvmaf=model='{model}':n_subsample={EVERY}:n_threads=2:log_fmt=json:log_path={log_path}"
     graph = f"[0:v]{ready}[encode];[1:v]{ready}[source];[encode][source]{judge}"
     run_plain(world, ["-i", str(encode), "-i", str(source), "-filter_complex", graph, "-f", "null", "-"])

@@ -22,8 +22,8 @@ from media.info import MediaInfo
 
 PlaybackPolicy = Literal["public", "signed"]
 PLAYBACK_POLICIES: tuple[PlaybackPolicy, ...] = ("public", "signed")
-Profile = Literal["default", "mobile"]
-PROFILES: tuple[Profile, ...] = ("default", "mobile")
+Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]  # "default": what the operator chose
+PROFILES: tuple[Profile, ...] = ("default", "h264", "mobile", "h264+hevc", "h264+av1", "archive")
 Stage = Literal["planned", "ready"]
 
 

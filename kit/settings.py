@@ -72,6 +72,9 @@ class Settings:
     upload_expiry_s: int = _setting(24 * 3600, doc="An upload that receives nothing for this long is given up.")
     import_private_addresses: bool = _setting(False, doc="Allow import by URL from loopback and private addresses.")
     incoming_poll_s: float = _setting(2.0, doc="How often incoming/ is listed where the store sends no notifications.")
+    default_profile: Literal["h264", "mobile", "h264+hevc", "h264+av1", "archive"] = _setting(
+        "h264", doc="The profile of titles that are uploaded without one: which codecs and sizes they are offered in."
+    )
     chunk_s: float = _setting(24.0, doc="Length of an encode chunk, rounded to whole segments.")
     lowest_rung_first: bool = _setting(
         False, doc="Make the lowest rung to its end before the others: a tenth more CPU, and any place of a long title is there sooner."

@@ -91,6 +91,11 @@ def avc1_of_configuration(avcc: bytes) -> str:
 
 def nal_types(sample: bytes | memoryview) -> Iterator[int]:
     """The NAL unit types of one sample, four length bytes before each unit. Raises ValueError when the lengths do not add up."""
+    return (first & 31 for first in units(sample))
+
+
+def units(sample: bytes | memoryview) -> Iterator[int]:
+    """The first byte of each NAL unit of one sample. Raises ValueError when the lengths do not add up."""
     at = 0
     while at < len(sample):
         if at + 5 > len(sample):
@@ -98,5 +103,5 @@ def nal_types(sample: bytes | memoryview) -> Iterator[int]:
         (length,) = struct.unpack_from(">I", sample, at)
         if length < 1 or at + 4 + length > len(sample):
             raise ValueError("a NAL unit is longer than its sample")
-        yield sample[at + 4] & 31
+        yield sample[at + 4]
         at += 4 + length

@@ -132,11 +132,26 @@ def sample_entry(init: Data) -> Box:
 
 def avc_configuration(init: Data) -> bytes:
     """The payload of the `avcC` box."""
+    return configuration(init, "avc1", "avcC")
+
+
+def configuration(init: Data, kind: str, name: str) -> bytes:
+    """The payload of the box `name` in a video sample entry, which must be of this kind. Raises BadBoxes."""
     entry = sample_entry(init)
-    box = find(init, "avcC", entry.body + 78, entry.end)  # 78 bytes of VisualSampleEntry come first, 12.1.3
-    if entry.kind != "avc1" or box is None:
-        raise BadBoxes("the track is not avc1")
+    box = find(init, name, entry.body + 78, entry.end)  # 78 bytes of VisualSampleEntry come first, 12.1.3
+    if entry.kind != kind or box is None:
+        raise BadBoxes(f"the track is not {kind}")
     return bytes(init[box.body : box.end])
+
+
+def colours(init: Data) -> tuple[int, int, int] | None:
+    """Primaries, transfer function and matrix that the sample entry announces (12.1.5, ITU-T H.273), if it does."""
+    entry = sample_entry(init)
+    box = find(init, "colr", entry.body + 78, entry.end)
+    if box is None or bytes(init[box.body : box.body + 4]) != b"nclx" or box.end - box.body < 10:
+        return None
+    primaries, transfer, matrix = struct.unpack_from(">HHH", init, box.body + 4)
+    return primaries, transfer, matrix
 
 
 def timescale(init: Data) -> int:

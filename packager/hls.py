@@ -38,10 +38,12 @@ _MULTIVARIANT_VERSION = 4  # asks for nothing itself; section 7 suggests 4 so th
 def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
     """The multivariant playlist, as found at `main.m3u8`. `presentation` must have a video rendition.
 
-    Which variant comes first is decided by the plan, so measuring changes nothing but numbers.
+    Which variant comes first is decided by the plan, so measuring changes nothing but numbers. It is one of H.264, which everything
+    plays: a player may begin with it before it has looked at the others.
     """
     target_s, heard = presentation.target_duration_s, sound.groups(presentation.audio)
-    first = min(presentation.video, key=lambda video: abs(expected_video(video.spec).bitrate_bps - FIRST_VARIANT_BPS))
+    common = [video for video in presentation.video if video.spec.codec == "h264"] or presentation.video
+    first = min(common, key=lambda video: abs(expected_video(video.spec).bitrate_bps - FIRST_VARIANT_BPS))
     ordered = [first, *(video for video in presentation.video if video is not first)]
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_MULTIVARIANT_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [line for group in heard for line in sound.media_lines(group, plan)]
@@ -61,7 +63,7 @@ def _variant(video: VideoTrack, heard: AudioGroup | None, target_s: int) -> str:
         f'CODECS="{",".join((video.spec.codecs, *(() if heard is None else heard.codecs)))}"',
         f"RESOLUTION={video.spec.width}x{video.spec.height}",
         f"FRAME-RATE={_milli(video.spec.frame_rate)}",
-        "VIDEO-RANGE=SDR",
+        f"VIDEO-RANGE={video.spec.video_range}",
         *([] if heard is None else [f'AUDIO="{heard.name}"']),
         "CLOSED-CAPTIONS=NONE",
     ]
@@ -95,7 +97,7 @@ def _iframe_variant(video: VideoTrack, plan: PlanDigest, target_s: int) -> str:
         f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
         f'CODECS="{video.spec.codecs}"',
         f"RESOLUTION={video.spec.width}x{video.spec.height}",
-        "VIDEO-RANGE=SDR",
+        f"VIDEO-RANGE={video.spec.video_range}",
         f'URI="{plan}/{video.spec.name}/iframes.m3u8"',
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"

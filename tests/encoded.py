@@ -23,10 +23,11 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from transcode.cut import AudioCutter, Segment, video_segment
 from transcode.ffmpeg.audio import audio_command
-from transcode.ffmpeg.headers import init_command
+from transcode.ffmpeg.headers import init_commands
 from transcode.ffmpeg.run import Work
 from transcode.ffmpeg.video import encode_command, segment_path
 from transcode.plan import PlanOptions, make_plan
+from transcode.plan import runs as parts
 from transcode.verify import check_audio_init, check_same_init, check_video, check_video_init
 
 
@@ -75,7 +76,7 @@ def encode(
     info = probe(world, source)
     program = tools.ffmpeg(world.settings)
     plan = reshape(make_plan(info, "source", options or PlanOptions(), "encoder"))
-    runs = [run(world, init_command(plan, folder, program))]
+    runs = [run(world, command) for command in init_commands(plan, folder, program)]
     inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, plan) for rung in plan.video}
     inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in plan.audio}
     work = Work(plan, info, source, folder, program)
@@ -95,11 +96,10 @@ def encode(
 def _video(world: World, work: Work, inits: Mapping[str, bytes], runs: list[Completed]) -> Iterator[tuple[str, list[Segment]]]:
     opening: dict[str, Sequence[int]] = {work.plan.video[0].name: range(1)}
     rest = [_without(opening, chunk.of(group)) for chunk in work.plan.chunks for group in work.plan.groups]
-    for wanted in [opening, *rest]:
-        if wanted:
-            runs.append(run(world, encode_command(work, wanted)))
-            for name, indexes in wanted.items():
-                yield name, [video(work, inits[name], name, index) for index in indexes]
+    for wanted in [part for some in (opening, *rest) for part in parts(work.plan, some)]:
+        runs.append(run(world, encode_command(work, wanted)))
+        for name, indexes in wanted.items():
+            yield name, [video(work, inits[name], name, index) for index in indexes]
 
 
 def _without(made: Mapping[str, Sequence[int]], wanted: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
@@ -112,5 +112,6 @@ def _without(made: Mapping[str, Sequence[int]], wanted: Mapping[str, Sequence[in
 def video(work: Work, init: bytes, name: str, index: int) -> Segment:
     """The segment that an `encode_command` has written, verified and cut."""
     data = segment_path(work.out_dir, name, index).read_bytes()
-    fragments = check_video(data, work.plan, work.plan.rendition(name), index, init_sha256=hashlib.sha256(init).hexdigest())
-    return video_segment(data, fragments, work.plan, index)
+    rung = work.plan.rendition(name)
+    fragments = check_video(data, work.plan, rung, index, init_sha256=hashlib.sha256(init).hexdigest())
+    return video_segment(data, fragments, work.plan, rung, index)

@@ -1,4 +1,4 @@
-"""Every rendition is 8-bit BT.709 in limited range, and says so. Pure: filters as values.
+"""Every SDR rendition is BT.709 in limited range, every HDR one BT.2020 with the source's own curve, and says so. Pure: filters as values.
 
 A source that does not say what its colours mean is taken as browsers take it: BT.601 up to 576 lines, BT.709 above. HDR pictures
 (PQ and HLG, and the Dolby Vision profiles built on them) are tone-mapped; decoding the PQ curve as if it were SDR looks washed out.
@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from media.info import VideoStream
+from media.rendition import VideoRange
 
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 _UNSAID = ("", "unknown", "unspecified", "reserved")
 _MOST_SD_LINES = 576
+_SAID_BY_FRAMES = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI_RPU_BUFFER", "DOVI_METADATA")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,29 @@ class Filter:
 BT709 = Filter("setparams", {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "range": "tv"})
 
 
+def _bt2020(transfer: str) -> Filter:
+    said = {"colorspace": "bt2020nc", "color_primaries": "bt2020", "color_trc": transfer, "range": "tv"}
+    return Filter("setparams", said)
+
+
+LABELS: Mapping[VideoRange, Filter] = {"SDR": BT709, "PQ": _bt2020("smpte2084"), "HLG": _bt2020("arib-std-b67")}
+# Whatever the source said, so that headers do not depend on it: half a sample to the left of where some put it is not seen.
+CHROMA_LEFT = Filter("setparams", {"chroma_location": "left"})
+
+
 def is_hdr(video: VideoStream) -> bool:
     return video.color_transfer in HDR_TRANSFERS
+
+
+def range_of(video: VideoStream) -> VideoRange:
+    """What an HDR rendition of the source would be."""
+    ranges: dict[str, VideoRange] = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+    return ranges.get(video.color_transfer, "SDR")
+
+
+def kept(video: VideoStream) -> tuple[Filter, ...]:
+    """Filters for pictures that stay HDR: labelled, and without what a frame says of its own, which the plan says for all."""
+    return (_labels(video), *(Filter("sidedata", {"mode": "delete", "type": kind}) for kind in _SAID_BY_FRAMES))
 
 
 def conversion(video: VideoStream) -> tuple[Filter, ...]:

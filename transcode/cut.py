@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from media.grid import AAC_FRAME_SAMPLES
 from media.isobmff import Data, FragmentBoxes, moved, read_fragments, segment_type, write_fragment
 from media.plan import EncodePlan
+from media.rendition import VideoRendition
 from media.segments import Fragment, MeasuredSegment
 from transcode.table import AAC_PRIMING_FRAMES
 from transcode.verify import MissingFrames, check_audio_frames, reorder_ticks
@@ -27,7 +28,7 @@ Segment = tuple[MeasuredSegment, bytes]
 AUDIO_TRACK_ID = 1  # the only track that FFmpeg writes into the file
 
 
-def video_segment(data: bytes, fragments: Sequence[FragmentBoxes], plan: EncodePlan, index: int) -> Segment:
+def video_segment(data: bytes, fragments: Sequence[FragmentBoxes], plan: EncodePlan, rung: VideoRendition, index: int) -> Segment:
     """One segment of one rung, from fragments that `transcode.verify` has passed."""
     grid = plan.grid
     first, _ = grid.segment_bounds(index)
@@ -35,7 +36,7 @@ def video_segment(data: bytes, fragments: Sequence[FragmentBoxes], plan: EncodeP
     size = len(pieces[0])
     for fragment in fragments:
         number, time = frame // grid.gop_frames + 1, frame * grid.frame_ticks
-        piece = moved(data, fragment, sequence=number, decode_time=time, composition_delay=reorder_ticks(plan))
+        piece = moved(data, fragment, sequence=number, decode_time=time, composition_delay=reorder_ticks(plan, rung))
         keyframe_size = fragment.keyframe_size + len(piece) - fragment.size
         parts.append(Fragment(size, len(piece), keyframe_size, fragment.duration))
         pieces.append(piece)

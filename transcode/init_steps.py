@@ -17,7 +17,7 @@ from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
 from media import keys
-from transcode.ffmpeg.headers import init_command
+from transcode.ffmpeg.headers import init_commands
 from transcode.running import run
 from transcode.title import AUDIO_TYPE, VIDEO_TYPE
 from transcode.verify import check_audio_init, check_video_init
@@ -32,7 +32,8 @@ def init_again(world: World, job: Job, _beat: Beat) -> None:
         recorded = catalog.store.load_init(conn, asset.id, plan.digest, name)
     rung = next((rung for rung in plan.video if rung.name == name), None)
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
-        run(world, init_command(plan, folder, tools.ffmpeg(world.settings)))
+        for command in init_commands(plan, folder, tools.ffmpeg(world.settings), only=name):
+            run(world, command)
         written = (folder / f"{name}.mp4").read_bytes()
     data = check_audio_init(written) if rung is None else check_video_init(written, rung, plan)
     if hashlib.sha256(data).hexdigest() != recorded.sha256:

@@ -23,7 +23,9 @@ from media.info import AudioStream, MediaInfo, VideoStream
 from media.plan import Chunk, EncodePlan
 from media.rendition import AudioRendition, VideoRendition
 from transcode import table
-from transcode.ladder import Profile, Size, rungs
+from transcode.colour import range_of
+from transcode.ladder import Light, Size, rungs
+from transcode.profiles import Profile, encoder_bytes
 
 PLANNER_VERSION = 3  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
 
@@ -32,9 +34,7 @@ CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is pac
 READ_ON_S = Fraction(1)  # read beyond what is shown
 NEARLY_SQUARE = Fraction(1, 100)
 POSTER_WIDTH = 1280
-# FFmpeg keeps the encoder of every segment of a chunk until its run ends: about 64 bytes for each of its pixels (measured), and a
-# third of that for decoding and scaling. The bound leaves a run below 2.5 GiB.
-ENCODER_BYTES_PER_PIXEL = 64
+# FFmpeg keeps the encoder of every segment of a run until it ends (`profiles.encoder_bytes`). The bound leaves a run below 2.5 GiB.
 CHUNK_MEMORY_BYTES = 2_100_000_000
 
 
@@ -55,7 +55,8 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
     sound = _main_audio(info)
     origin = _origin(video, sound)
     grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, sound) - origin) * video.frame_rate)))
-    ladder = rungs(_display_size(video), video.frame_rate, options.profile)
+    light = Light(range_of(video), video.mastering_display, video.content_light)
+    ladder = rungs(_display_size(video), video.frame_rate, options.profile, light)
     keyframes = tuple(time - origin for time in video.keyframes)
     plan = EncodePlan(
         digest=PlanDigest(""),
@@ -108,20 +109,39 @@ def _audio_rendition(sound: AudioStream) -> AudioRendition:
 
 
 def _groups(ladder: tuple[VideoRendition, ...], *, lowest_first: bool) -> tuple[tuple[str, ...], ...]:
-    """All rungs from one decode of each chunk, or the lowest alone and first.
+    """All rungs of one codec from one decode of each chunk, or the lowest H.264 rung alone and first.
 
     The second decode costs 8 to 13 % of the CPU of the whole ladder for 1080p sources of 4 to 6 Mbit/s (`make bench-transcode`), and
     more for higher bitrates. What it would buy, a title that can be watched from any place early, costs nothing until somebody
     goes there (docs/decisions/0009-order.md).
     """
-    names = tuple(rung.name for rung in ladder)
-    return (names[:1], names[1:]) if lowest_first and len(names) > 1 else (names,)
+    names = tuple(rung.name for rung in ladder if rung.codec == "h264")
+    first = (names[:1], names[1:]) if lowest_first and len(names) > 1 else (names,)
+    # The others follow in their own time: beside their encoders a second decode is little.
+    others = (tuple(rung.name for rung in ladder if rung.codec == codec) for codec in ("hevc", "av1"))
+    return (*first, *(group for group in others if group))
 
 
 def _most_segments(ladder: tuple[VideoRendition, ...]) -> int:
-    """How many segments of all rungs one FFmpeg run may hold in memory."""
-    pixels = sum(rung.width * rung.height for rung in ladder)
-    return max(1, CHUNK_MEMORY_BYTES // (ENCODER_BYTES_PER_PIXEL * pixels))
+    """How many segments of all H.264 rungs one FFmpeg run may hold in memory. Chunks of other codecs may take several runs (`runs`)."""
+    return max(1, CHUNK_MEMORY_BYTES // sum(encoder_bytes(rung) for rung in ladder if rung.codec == "h264"))
+
+
+def runs(plan: EncodePlan, wanted: Mapping[str, Sequence[int]]) -> Iterator[dict[str, Sequence[int]]]:
+    """These segments in parts, each of which one FFmpeg run may hold in memory: rungs that fit together, some segments at a time."""
+    left = list(wanted)
+    while left:
+        names = [left.pop()]
+        held = encoder_bytes(plan.rendition(names[0]))
+        while left and held + encoder_bytes(plan.rendition(left[-1])) <= CHUNK_MEMORY_BYTES:
+            held += encoder_bytes(plan.rendition(left[-1]))
+            names.append(left.pop())
+        most = max(1, CHUNK_MEMORY_BYTES // held)
+        indexes = sorted({index for name in names for index in wanted[name]})
+        for at in range(0, len(indexes), most):
+            part = indexes[at : at + most]
+            some = {name: [index for index in wanted[name] if index in part] for name in wanted if name in names}
+            yield {name: these for name, these in some.items() if these}
 
 
 def _chunks(grid: SegmentGrid, chunk_s: float, most: int, keyframes: tuple[Fraction, ...]) -> Iterator[Chunk]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from sqlalchemy import Connection
 
@@ -23,12 +22,12 @@ from kit.world import World
 from media import keys
 from media.plan import EncodePlan
 from transcode.audio_steps import audio, audio_segment
-from transcode.ffmpeg.headers import init_command
+from transcode.ffmpeg.headers import init_commands
 from transcode.init_steps import init_again, save_nothing
-from transcode.ladder import Profile
 from transcode.picture_steps import preview, save_pictures, storyboard, thumbnail
 from transcode.plan import PlanOptions, make_plan
 from transcode.poster_steps import poster, save_poster, still
+from transcode.profiles import named
 from transcode.running import run
 from transcode.title import AUDIO_TYPE, VIDEO_TYPE, open_title
 from transcode.verify import check_audio_init, check_video_init
@@ -50,10 +49,11 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
     if asset.source is None or asset.source_digest is None:
         raise StepFailed("The source has not been looked at yet.", code="no_source")
     program = tools.ffmpeg(world.settings)
-    options = PlanOptions(world.settings.chunk_s, cast(Profile, asset.profile), world.settings.lowest_rung_first)
+    options = PlanOptions(world.settings.chunk_s, named(asset.profile, world.settings.default_profile), world.settings.lowest_rung_first)
     made = make_plan(asset.source, asset.source_digest, options, tools.encoder_version(world.runner, program))
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
-        run(world, init_command(made, folder, program))
+        for command in init_commands(made, folder, program):
+            run(world, command)
         inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, made) for rung in made.video}
         inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in made.audio}
     beat.progress(0.5)

@@ -15,7 +15,7 @@ from media.segments import MeasuredSegment
 from transcode.cut import Segment, video_segment
 from transcode.ffmpeg.run import Work
 from transcode.ffmpeg.video import encode_command, segment_path
-from transcode.plan import frames_of, video_needs
+from transcode.plan import frames_of, runs, video_needs
 from transcode.progress import pieces, written
 from transcode.running import ENCODED, run
 from transcode.title import VIDEO_TYPE, Title, open_title
@@ -43,17 +43,21 @@ def encode_segments(title: Title, wanted: Wanted, job: Job, beat: Beat) -> Measu
     there = {name: {segment.index for segment in segments} for name, segments in made.items()}
     missing = {name: [index for index in indexes if index not in there[name]] for name, indexes in wanted.items()}
     missing = {name: indexes for name, indexes in missing.items() if indexes}
-    if missing:
-        for name, segments in _encode_missing(title, missing, job, beat).items():
+    parts = list(runs(title.plan, missing))
+    for index, part in enumerate(parts):
+        for name, segments in _encode_missing(title, part, job, beat, (index, len(parts))).items():
             made[name] += [title.store(name, item, VIDEO_TYPE) for item in segments]
     return made
 
 
-def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat) -> dict[str, list[Segment]]:
-    """Encode until the output is what was planned. Raises Rejected when the source lacks frames."""
+def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat, part: tuple[int, int]) -> dict[str, list[Segment]]:
+    """Encode until the output is what was planned; `part`: which one of how many this is. Raises Rejected when the source lacks frames."""
     first, end = frames_of(title.plan, wanted)
     for rewind in REWINDS:
-        with title.work(job, video_needs(title.plan, title.video, wanted, rewind)) as work, beat.looking(_look(title, work, wanted, beat)):
+        with (
+            title.work(job, video_needs(title.plan, title.video, wanted, rewind)) as work,
+            beat.looking(_look(title, work, wanted, beat, part)),
+        ):
             run(title.world, encode_command(work, wanted, rewind=rewind))
             try:
                 return {name: [_verified(title, work, name, index) for index in indexes] for name, indexes in wanted.items()}
@@ -64,8 +68,9 @@ def _encode_missing(title: Title, wanted: Wanted, job: Job, beat: Beat) -> dict[
     )
 
 
-def _look(title: Title, work: Work, wanted: Wanted, beat: Beat) -> Callable[[], None]:
-    """Tells how far a run is that writes these segments."""
+def _look(title: Title, work: Work, wanted: Wanted, beat: Beat, part: tuple[int, int]) -> Callable[[], None]:
+    """Tells how far a run is that writes these segments, which are one part of so many of a job."""
+    index, parts = part
     plan, began_s = title.plan, title.world.clock.monotonic_s()
     paths = {name: {index: segment_path(work.out_dir, name, index) for index in indexes} for name, indexes in wanted.items()}
     expected = pieces(plan.grid, [plan.rendition(name) for name in wanted], paths)
@@ -80,15 +85,16 @@ def _look(title: Title, work: Work, wanted: Wanted, beat: Beat) -> Callable[[], 
             seen = done
             speed = done * whole_s / max(0.001, title.world.clock.monotonic_s() - began_s)
             fps = round(speed * float(plan.grid.frame_rate), 1)
-            beat.progress(ENCODED * done, fps=fps, speed=round(speed, 3), media_s=round(done * whole_s, 3))
+            beat.progress(ENCODED * (index + done) / parts, fps=fps, speed=round(speed, 3), media_s=round(done * whole_s, 3))
 
     return look
 
 
 def _verified(title: Title, work: Work, name: str, index: int) -> Segment:
     data = segment_path(work.out_dir, name, index).read_bytes()
-    fragments = check_video(data, title.plan, title.plan.rendition(name), index, init_sha256=title.init_sha256[name])
-    return video_segment(data, fragments, title.plan, index)
+    rung = title.plan.rendition(name)
+    fragments = check_video(data, title.plan, rung, index, init_sha256=title.init_sha256[name])
+    return video_segment(data, fragments, title.plan, rung, index)
 
 
 def _clock(plan: EncodePlan, frame: int) -> str:

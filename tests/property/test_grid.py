@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from media.grid import SegmentGrid, place_of_gop
 from tests import sources
-from transcode.plan import CHUNK_MEMORY_BYTES, ENCODER_BYTES_PER_PIXEL, PlanOptions, frames_of, make_plan
+from transcode.plan import CHUNK_MEMORY_BYTES, PlanOptions, frames_of, make_plan
+from transcode.profiles import encoder_bytes
 from transcode.verify import planned_fragments
 
 STANDARD_RATES = (24_000, 24_024, 25_025, 30_000, 30_030, 50_050, 60_000, 60_060)  # divided by 1,001
@@ -61,7 +62,7 @@ def test_chunks_cover_the_segments(rate: Fraction, seconds: int, chunk_s: float,
     assert [chunk.first_segment for chunk in plan.chunks] == [0, *ends[:-1]]
     assert ends[-1] == plan.grid.segment_count
     assert plan.chunks[0].end_segment == 1
-    most = CHUNK_MEMORY_BYTES // (ENCODER_BYTES_PER_PIXEL * sum(rung.width * rung.height for rung in plan.video))
+    most = CHUNK_MEMORY_BYTES // sum(encoder_bytes(rung) for rung in plan.video)
     wanted = min(most, max(1, round(chunk_s / float(plan.grid.segment_frames / rate))))
     lengths = [chunk.end_segment - chunk.first_segment for chunk in plan.chunks[1:]]
     assert all(wanted - wanted // 4 <= length <= wanted + wanted // 4 for length in lengths[:-1])

@@ -12,7 +12,9 @@ from kit.process import Command
 from media.info import VideoStream
 from media.plan import EncodePlan
 from media.rendition import VideoRendition
-from transcode.colour import BT709, conversion
+from transcode.colour import conversion
+from transcode.colour import kept as kept_hdr
+from transcode.ffmpeg.encoders import encoder_options, labels, pixel_format
 from transcode.ffmpeg.run import ENCODE_MEMORY_BYTES, PLAIN, SCALER, Stream, Work, chain, command_of, confinement, file_url, pictures_of
 from transcode.plan import frames_of, lead_in_keyframe, tail_frames
 
@@ -40,7 +42,7 @@ def encode_command(work: Work, wanted: Mapping[str, Sequence[int]], *, rewind: F
     pictures = _on_grid(pictures_of(work, keyframe), plan, video, first, end)
     outputs = [
         rung_output(piece, rung, plan, segment_path(work.out_dir, rung.name, index))
-        for picture, rung in zip(_scaled(pictures, rungs), rungs, strict=True)
+        for picture, rung in zip(_scaled(pictures, work.video, rungs), rungs, strict=True)
         for index, piece in _segments(picture, plan, first, wanted[rung.name])
     ]
     start = video.start if keyframe is None else keyframe
@@ -60,7 +62,7 @@ def segment_path(folder: Path, rendition: str, index: int) -> Path:
 
 
 def _on_grid(pictures: Stream, plan: EncodePlan, video: VideoStream, first: int, end: int) -> Stream:
-    """Exactly the grid frames [first, end), numbered from 0, in BT.709 or labelled with what they are."""
+    """Exactly the grid frames [first, end), numbered from 0."""
     grid = plan.grid
     if video.interlaced:
         pictures = pictures.filter("bwdif", mode=_field_mode(video), deint="all")
@@ -72,8 +74,7 @@ def _on_grid(pictures: Stream, plan: EncodePlan, video: VideoStream, first: int,
     pictures = pictures.filter("fps", str(grid.frame_rate), round="near", **fill)
     if end == grid.frames:
         pictures = pictures.filter("tpad", stop_mode="clone", stop=tail_frames(plan, video))
-    pictures = pictures.filter("trim", start_pts=0, end_pts=end - first)
-    return chain(pictures, conversion(video))
+    return pictures.filter("trim", start_pts=0, end_pts=end - first)
 
 
 def _field_mode(video: VideoStream) -> str:
@@ -90,44 +91,33 @@ def _segments(pictures: Stream, plan: EncodePlan, first: int, indexes: Sequence[
         yield index, copies[number].filter("trim", start_pts=start - first, end_pts=end - first)
 
 
-def _scaled(pictures: Stream, rungs: Sequence[VideoRendition]) -> list[Stream]:
-    """One stream of finished pictures for each rung."""
-    copies = pictures.filter_multi_output("split", len(rungs)) if len(rungs) > 1 else [pictures]
-    return [_scale(copies[index], rung) for index, rung in enumerate(rungs)]
+def _scaled(pictures: Stream, video: VideoStream, rungs: Sequence[VideoRendition]) -> list[Stream]:
+    """One stream of finished pictures for each rung: those that stay HDR from the source's own, the others from its SDR form."""
+    kept = [rung for rung in rungs if rung.video_range != "SDR"]
+    mapped = [rung for rung in rungs if rung.video_range == "SDR"]
+    copies = pictures.filter_multi_output("split", 2) if kept and mapped else (pictures, pictures)
+    finished: dict[str, Stream] = {}
+    for some, stream, filters in ((mapped, copies[0], conversion), (kept, copies[1], kept_hdr)):
+        if some:
+            coloured = chain(stream, filters(video))
+            pieces = coloured.filter_multi_output("split", len(some)) if len(some) > 1 else [coloured]
+            finished |= {rung.name: _scale(pieces[index], rung) for index, rung in enumerate(some)}
+    return [finished[rung.name] for rung in rungs]
 
 
 def _scale(pictures: Stream, rung: VideoRendition) -> Stream:
-    """Even size, square pixels (the size already has the display's shape), 8-bit 4:2:0, BT.709."""
-    scaled = pictures.filter("scale", rung.width, rung.height, flags=SCALER, out_color_matrix="bt709", out_range="tv")
-    return chain(scaled.filter("format", "yuv420p").filter("setsar", 1), (BT709,))
+    """Even size, square pixels (the size already has the display's shape), 4:2:0, in the colours of the rung."""
+    matrix = "bt709" if rung.video_range == "SDR" else "bt2020nc"
+    return finish(pictures.filter("scale", rung.width, rung.height, flags=SCALER, out_color_matrix=matrix, out_range="tv"), rung)
+
+
+def finish(pictures: Stream, rung: VideoRendition) -> Stream:
+    """Pictures of the right size as the encoder of `rung` takes them: everything that gets into its headers is the rung's."""
+    return chain(pictures.filter("format", pixel_format(rung)).filter("setsar", 1), labels(rung))
 
 
 def rung_output(pictures: Stream, rung: VideoRendition, plan: EncodePlan, target: Path) -> Stream:
-    gop = plan.grid.gop_frames
-    x264 = {
-        "stitchable": 1,  # headers that do not depend on rate control, so that one init segment serves all chunks
-        "open-gop": 0,  # every group of pictures can be decoded alone
-        "cpu-independent": 1,  # the same decisions on every CPU
-        "force-cfr": 1,  # rate control by frame count, as timestamps are a constant grid
-        # Reordering by one picture, not two: a reader that ignores the edit list is late by one picture, which is not seen. It
-        # costs 0.3 % of size at equal SSIM (measured).
-        "b-pyramid": "none",
-    }
-    options: dict[str, str | int | float] = {
-        "c:v": "libx264",
-        "preset": rung.preset,
-        "threads": rung.threads,
-        "profile:v": "high",
-        "level": f"{rung.level_idc // 10}.{rung.level_idc % 10}",  # pinned: x264 would choose it from the rate control
-        "pix_fmt": "yuv420p",
-        "crf": f"{rung.crf:g}",
-        "maxrate": rung.maxrate_bps,
-        "bufsize": rung.bufsize_bits,
-        "g": gop,
-        "keyint_min": gop,
-        "sc_threshold": 0,  # no keyframe off the grid, at scene cuts
-        "x264-params": ":".join(f"{name}={value}" for name, value in x264.items()),
-        "a53cc": 0,  # captions hidden in the source's pictures are not announced, so they are not passed on
+    options = encoder_options(rung, plan.grid.gop_frames) | {
         "fps_mode": "passthrough",  # frames are on the grid already: none may be repeated or dropped
         "video_track_timescale": plan.grid.timescale,
         "flags:v": "+bitexact",

@@ -17,7 +17,7 @@ from kit.process import Command
 from media.info import MediaInfo
 from tests.sources import sound, source, video
 from transcode.ffmpeg.audio import audio_command, audio_segment_command
-from transcode.ffmpeg.headers import init_command
+from transcode.ffmpeg.headers import init_commands
 from transcode.ffmpeg.picture import poster_command
 from transcode.ffmpeg.run import PROGRESS, STALL_S, Work
 from transcode.ffmpeg.video import encode_command
@@ -40,7 +40,7 @@ def commands() -> Mapping[str, Command]:
         "encode-middle": encode_command(film, {"480p": [3], "720p": [1, 3]}),
         "encode-hdr": encode_command(hdr, hdr.plan.chunks[0].of(hdr.plan.groups[0])),
         "encode-interlaced-ts": encode_command(fields, fields.plan.chunks[-1].of(fields.plan.groups[0])),
-        "init": init_command(film.plan, Path("/scratch/out"), "ffmpeg"),
+        "init": init_commands(film.plan, Path("/scratch/out"), "ffmpeg")[0],
         "audio": audio_command(film, film.plan.audio[0]),
         "audio-segment": audio_segment_command(film, film.plan.audio[0], 9)[0],
         "poster": poster_command(film, (Fraction(7), Fraction(35))),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcode import table
-from transcode.ladder import LONGEST_SIDE, Profile, Size, rungs, sizes
+from transcode.ladder import LONGEST_SIDE, Size, rungs, sizes
+from transcode.profiles import Profile
 
 FILM = Fraction(24)
 

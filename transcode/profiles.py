@@ -1,0 +1,83 @@
+"""The profiles: which ladders a title gets. Data; `transcode.ladder` turns it into renditions.
+
+Every profile begins with an H.264 ladder, which everything plays; the others stand beside it over the same sound, and a player takes the
+first that it can decode. Where the source is HDR, a ladder may keep that (`hdr`); the H.264 ladder is always SDR.
+
+The presets and the constant rate factors are the rows of `make bench-codecs` (docs/benchmarks.md) that were chosen: at equal VMAF on the
+real clips the HEVC and AV1 rungs need a third and about half less than the H.264 rung beside them.
+
+Caps are a share of the H.264 cap of the same size (`transcode.table`). HEVC: Apple's HLS authoring specification lists 5,800 kbit/s where
+it lists 7,800 for H.264, and 7,000 for HDR. It lists nothing for AV1; its share is that of HEVC.
+
+Memory: what one encoder of a segment holds for each pixel of its picture, measured by `make bench-codecs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from media.rendition import VideoCodec, VideoRendition
+
+Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]
+Named = Literal["h264", "mobile", "h264+hevc", "h264+av1", "archive"]
+
+STANDARD_SIDES = (480, 720, 1080, 1440, 2160)
+MOBILE_SIDES = (240, 360)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """How one codec is used. `suffix` makes the names of its rungs unique: "1080p-av1"."""
+
+    codec: VideoCodec
+    preset: str
+    crf: float
+    suffix: str = ""
+    bit_depth: int = 8
+    cap_share: Fraction = Fraction(1)
+    bytes_per_pixel: int = 64
+    smallest_side: int = 2  # what the encoder takes
+    dpb_frames: int = 2  # H.264: decoded pictures a player must hold
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Rungs of one encoder at these sides and at the source's own."""
+
+    encoder: Encoder | None  # None: nothing for a source that is not HDR
+    sides: tuple[int, ...]
+    hdr: Encoder | None = None  # what takes the encoder's place where the source is HDR, and keeps it so
+
+
+H264 = Encoder("h264", "veryfast", 23.0)
+FINE_H264 = Encoder("h264", "medium", 18.0, cap_share=Fraction(2), bytes_per_pixel=96, dpb_frames=4)
+HEVC = Encoder("hevc", "veryfast", 26.0, "-hevc", cap_share=Fraction(58, 78), bytes_per_pixel=200, smallest_side=64)
+HDR = Encoder("hevc", "veryfast", 24.0, "-hdr", 10, Fraction(70, 78), bytes_per_pixel=330, smallest_side=64)
+FINE_HDR = Encoder("hevc", "medium", 18.0, "-hdr", 10, Fraction(2), bytes_per_pixel=360, smallest_side=64)
+AV1 = Encoder("av1", "8", 35.0, "-av1", cap_share=Fraction(58, 78), bytes_per_pixel=200, smallest_side=64)
+
+PROFILES: dict[Named, tuple[Ladder, ...]] = {
+    "h264": (Ladder(H264, STANDARD_SIDES),),
+    "mobile": (Ladder(H264, MOBILE_SIDES + STANDARD_SIDES),),
+    "h264+hevc": (Ladder(H264, STANDARD_SIDES), Ladder(HEVC, STANDARD_SIDES, hdr=HDR)),
+    "h264+av1": (Ladder(H264, STANDARD_SIDES), Ladder(AV1, STANDARD_SIDES)),
+    # To keep, and to make other things from: one rung for looking it through and one of the source's size, nearly without loss.
+    "archive": (Ladder(FINE_H264, (480,)), Ladder(None, (), hdr=FINE_HDR)),
+}
+
+_ENCODERS = (H264, FINE_H264, HEVC, HDR, FINE_HDR, AV1)
+
+
+def encoder_bytes(rung: VideoRendition) -> int:
+    """What the encoder of one segment of `rung` holds in memory, and what decoding and scaling for it add."""
+    like = [item for item in _ENCODERS if (item.codec, item.bit_depth, item.preset) == (rung.codec, rung.bit_depth, rung.preset)]
+    return rung.width * rung.height * max(item.bytes_per_pixel for item in like or _ENCODERS)
+
+
+def named(profile: str, default: Named) -> Named:
+    """The profile that `profile` means: "default" is the operator's choice. Raises KeyError for a name that is none."""
+    if profile == "default":
+        return default
+    return next(name for name in PROFILES if name == profile)
