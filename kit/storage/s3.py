@@ -2,6 +2,7 @@
 
 Works with any server that has Put, Get with Range, Head, Delete, ListV2, multipart and presigned GET: addresses are path-style,
 and the checksums newer SDKs add by themselves are sent only where S3 demands them, because several servers refuse them.
+Whatever is put in one piece carries its MD5, which S3 has always checked: a body that was damaged on its way is refused, not stored.
 Every error leaves as one of `kit.storage`'s; a body that ends early is always an error. Clients are safe to share between
 threads, but not across a fork.
 
@@ -10,6 +11,8 @@ It never takes part in locking: no conditional writes, no reliance on listing or
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -89,7 +92,8 @@ class S3Storage:
             with data.open("rb") as file:
                 self.put(key, file, content_type=content_type)
         elif isinstance(data, bytes):
-            self._call("put", self._client.put_object, Key=key, Body=data, ContentType=content_type)
+            digest = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+            self._call("put", self._client.put_object, Key=key, Body=data, ContentType=content_type, ContentMD5=digest)
         else:
             # Threads are not used: a step already runs beside others, and an interrupted transfer must leave nothing running.
             transfer = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False)

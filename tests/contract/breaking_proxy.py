@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 
 class BreakingProxy:
-    """Forwards every connection to `target`, and cuts those it is told to cut. Both knobs may be turned while it runs."""
+    """Forwards every connection to `target`, and cuts those it is told to cut. The knobs may be turned while it runs."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -22,6 +22,7 @@ class BreakingProxy:
         self._connections = 0
         self.cut_before_answer: Callable[[int], bool] = lambda _connection: False
         self.cut_answer_after_bytes: int | None = None
+        self.on_the_way: Callable[[bytes], bytes] = lambda data: data  # what becomes of a request's bytes
 
     @property
     def address(self) -> str:
@@ -47,7 +48,7 @@ class BreakingProxy:
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                server.sendall(data)
+                server.sendall(self.on_the_way(data))
             server.shutdown(socket.SHUT_WR)
 
     def _answer(self, server: socket.socket, client: socket.socket, connection: int) -> None:

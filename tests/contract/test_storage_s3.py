@@ -125,3 +125,15 @@ def test_a_presigned_address_is_readable_until_it_expires(live: S3Storage) -> No
         urllib.request.urlopen(address.replace("X-Amz-Signature=", "X-Amz-Signature=0"))
     refused.value.close()
     assert refused.value.code == 403
+
+
+def test_what_was_damaged_on_its_way_is_refused(through_proxy: S3Storage, proxy: BreakingProxy, live: S3Storage) -> None:
+    key = f"damaged/{secrets.token_hex(4)}"
+    proxy.on_the_way = lambda data: data.replace(b"\xee", b"\xef")  # no header has such a byte
+    with pytest.raises(StorageRefused):
+        through_proxy.put(key, b"\xee" * 1000)
+    with pytest.raises(MissingObject):
+        live.stat(key)
+    proxy.on_the_way = lambda data: data
+    through_proxy.put(key, b"\xee" * 1000)
+    assert live.get(key) == b"\xee" * 1000

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import BinaryIO
+
 from kit.storage.memory import MemoryStorage
 from stack.doctor import missing_words
 from stack.doctor_storage import examine
@@ -40,3 +43,28 @@ def test_a_store_that_is_not_fit_is_found_out() -> None:
     assert all(finding.remedy for finding in outcomes.values() if finding.outcome is Outcome.FAILED)
     assert outcomes["names"].outcome is Outcome.OK
     assert list(store.list("")) == [], "it cleans up behind itself"
+
+
+class Careless(MemoryStorage):
+    """Keeps the half of what was there, has no empty objects, and completes what was given up."""
+
+    def put(self, key: str, data: bytes | BinaryIO | Path, *, content_type: str = "application/octet-stream") -> None:
+        if key.endswith("/raced") and isinstance(data, bytes) and data[0]:
+            data = bytes(len(data) // 2) + data[len(data) // 2 :]
+        super().put(key, data)
+
+    def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Not now."""
+
+
+def test_races_and_uploads_that_were_given_up_are_tried() -> None:
+    outcomes = {finding.title: finding for finding in examine(Careless())}
+    assert outcomes["writers at once"].outcome is Outcome.FAILED
+    assert "mix" in outcomes["writers at once"].said
+    assert outcomes["multipart uploads"].said == "An upload that was given up could be completed."
+
+
+def test_what_need_not_be_is_no_failure() -> None:
+    outcomes = {finding.title: finding.outcome for finding in examine(MemoryStorage())}
+    assert {title for title, outcome in outcomes.items() if outcome is Outcome.NOT_NOW} == {"wrong checksums", "conditional writes"}
+    assert {title for title, outcome in outcomes.items() if outcome is Outcome.FAILED} == {"presigned addresses"}, "nothing listens there"
