@@ -52,10 +52,13 @@ class Sent:
     refused: str = ""  # why it could not be carried out
 
 
-def order(seed: int, number: int, clips: tuple[Clip, ...]) -> Order:
+FATES = {"keep": 8, "cancel": 1, "delete": 2}  # and how often
+
+
+def order(seed: int, number: int, clips: tuple[Clip, ...], fates: tuple[str, ...] = tuple(FATES)) -> Order:
     """Pure."""
     dice = random.Random(f"{seed}/{number}")
-    fate = dice.choices(["keep", "cancel", "delete"], [8, 1, 2])[0]
+    fate = dice.choices(fates, [FATES[fate] for fate in fates])[0]
     way = "tus" if fate == "cancel" else dice.choices(["tus", "put"], [3, 1])[0]
     return Order(f"{seed}-{number}", clips[number % len(clips)], way, fate, dice.randint(2, 6), dice.random())
 

@@ -126,18 +126,19 @@ def _named(conn: Connection) -> Iterable[Named]:
     for row in conn.execute(text(f"SELECT t.* FROM init_segments t {alive}")):
         key = keys.init_segment(AssetId(row.asset_id), PlanDigest(row.plan_digest), row.rendition)
         yield Named(key, f"init segment of {row.asset_id}", row.size_bytes, row.sha256)
-    published = "JOIN presentations p ON p.asset_id = t.asset_id AND p.plan_digest = t.plan_digest JOIN assets a ON a.id = t.asset_id"
-    for row in conn.execute(
-        text(f"SELECT t.asset_id, t.plan_digest, t.name, t.kind FROM renditions t {published} WHERE a.status <> 'deleted'")
-    ):
-        place = AssetId(row.asset_id), PlanDigest(row.plan_digest), row.name
-        yield Named(keys.media_playlist(*place), f"playlist of {row.asset_id}")
-        if row.kind == "video":
-            yield Named(keys.iframe_playlist(*place), f"I-frame playlist of {row.asset_id}")
+    for row in conn.execute(text(f"SELECT t.* FROM playlists t {alive}")):
+        key = f"{keys.plan_prefix(AssetId(row.asset_id), PlanDigest(row.plan_digest))}{row.rendition}/{row.name}"
+        yield Named(key, f"playlist of {row.asset_id}", row.size_bytes, row.sha256)
+    pictures = set()
+    for row in conn.execute(text(f"SELECT t.* FROM pictures t {alive}")):
+        key = keys.picture(AssetId(row.asset_id), PlanDigest(row.plan_digest), row.name)
+        pictures.add(key)
+        yield Named(key, f"picture of {row.asset_id}", row.size_bytes, row.sha256)
     for row in conn.execute(text(f"SELECT t.* FROM presentations t {alive} AND t.has_poster")):
         poster = (row.multivariant or {}).get("poster", {})
         key = keys.poster(AssetId(row.asset_id), PlanDigest(row.plan_digest))
-        yield Named(key, f"poster of {row.asset_id}", poster.get("size_bytes"), poster.get("sha256"))
+        if key not in pictures:  # most are pictures as well
+            yield Named(key, f"poster of {row.asset_id}", poster.get("size_bytes"), poster.get("sha256"))
 
 
 def _open_uploads(conn: Connection) -> tuple[str, ...]:

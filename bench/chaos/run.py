@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bench.chaos import clips as clip_kinds
 from bench.chaos import inventory
 from bench.chaos.checks import Finding, Outputs, judge, outputs
-from bench.chaos.client import Client, Order, Sent
+from bench.chaos.client import FATES, Client, Order, Sent, order
 from bench.chaos.clips import Clip
 from bench.chaos.faults import faults
 from bench.chaos.inflict import Account, Inflictor, attack
@@ -28,7 +28,7 @@ from bench.chaos.rig import Rig, rig
 from bench.chaos.stream import Stream
 
 PLANTS = ("none", "object", "orphan", "byte", "row", "upload")
-_QUIET_LIMIT_S, _CLIENT_LIMIT_S = 900.0, 240.0
+_CLIENT_LIMIT_S = 240.0
 
 Say = Callable[[str], None]
 
@@ -42,6 +42,8 @@ class Plan:
     clients: int = 3
     plant: str = "none"
     kinds: tuple[str, ...] = clip_kinds.STREAM
+    fates: tuple[str, ...] = tuple(FATES)
+    quiet_limit_s: float = 900.0  # how long afterwards something may still be going on
 
 
 def run(folder: Path, plan: Plan, say: Say) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def run(folder: Path, plan: Plan, say: Say) -> dict[str, Any]:
             say(f"{plan.kills} kills, with seed {plan.seed}.")
             sent = _under_attack(whole, engine, clips, plan, account, say)
             say("Quiet again: waiting until nothing is going on.")
-            broken += [Finding("unfinished", f"Not quiet: {what}.") for what in settle(engine, _QUIET_LIMIT_S)]
+            broken += [Finding("unfinished", f"Not quiet: {what}.") for what in settle(engine, plan.quiet_limit_s)]
             _plant(whole, engine, plan.plant)
             there = look(whole, engine)
         finally:
@@ -91,7 +93,9 @@ def reference(whole: Rig, engine: Engine, clips: Sequence[Clip]) -> dict[str, Ou
 
 
 def _under_attack(whole: Rig, engine: Engine, clips: Sequence[Clip], plan: Plan, account: Account, say: Say) -> tuple[Sent, ...]:
-    stream = Stream(whole.stack.url, whole.stack.api_key, engine, clips, plan.seed, plan.clients)
+    stream = Stream(
+        whole.stack.url, whole.stack.api_key, engine, lambda number: order(plan.seed, number, tuple(clips), plan.fates), plan.clients
+    )
     inflictor = Inflictor(whole, engine, account)
     done = threading.Event()
     teller = threading.Thread(target=_tell_now_and_then, args=(account, stream, done, say), daemon=True)

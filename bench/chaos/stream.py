@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench.chaos.client import Client, Sent, order
-from bench.chaos.clips import Clip
+from bench.chaos.client import Client, Order, Sent
 
 _UNDER_WAY = 12  # titles; more would only wait
 
@@ -18,8 +17,9 @@ _UNDER_WAY = 12  # titles; more would only wait
 class Stream:
     """Begins at once. `end` lets every client finish what it is doing."""
 
-    def __init__(self, url: str, key: str, engine: Engine, clips: Sequence[Clip], seed: int, clients: int) -> None:
-        self._url, self._key, self._engine, self._clips, self._seed = url, key, engine, tuple(clips), seed
+    def __init__(self, url: str, key: str, engine: Engine, orders: Callable[[int], Order], clients: int) -> None:
+        """`orders` says what the upload of a number is to be."""
+        self._url, self._key, self._engine, self._orders = url, key, engine, orders
         self._lock, self._next = threading.Lock(), 0
         self._full, self._give_up = threading.Event(), threading.Event()
         self.sent: list[Sent] = []
@@ -48,7 +48,7 @@ class Stream:
                 if self._room():
                     with self._lock:
                         number, self._next = self._next, self._next + 1
-                    self.sent.append(client.carry_out(order(self._seed, number, self._clips)))
+                    self.sent.append(client.carry_out(self._orders(number)))
                 else:
                     self._full.wait(0.5)
         except BaseException as error:  # noqa: BLE001 - a bug of ours: told by `end`, in the thread that can stop the run

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 
 from bench.chaos.faults import Kind, Target, faults
+from bench.chaos.inventory import Work
+from bench.chaos.measure import waits
 from bench.chaos.processes import Process, below, targets
 
 
@@ -37,3 +39,14 @@ def test_who_is_who() -> None:
         Target.BACKEND: [8], Target.EDGE: [9], Target.EDGE_PROCESS: [10],
     }  # fmt: skip
     assert [process.pid for process in below(processes, 3)] == [4, 5, 6]
+
+
+def test_what_the_broker_is_worth() -> None:
+    def job(kind: str, due_s: float, started_s: float | None) -> Work:
+        return Work("job", kind, "s", "ast", "succeeded", 1, "", due_s, started_s, None)
+
+    found = waits(
+        [job("probe", 10, 10.5), job("probe", 20, 20.1), job("plan", 3, 3.2)],
+        [job("probe", 1, 9), job("plan", 7, 7.1), job("purge", 1, None)],
+    )
+    assert [(wait.kind, round(wait.added_s, 2)) for wait in found] == [("plan", -0.1), ("probe", 7.7), ("purge", float("inf"))]
