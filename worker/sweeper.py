@@ -1,6 +1,6 @@
 """The sweeper: looks after what nobody else would notice.
 
-Every fifteen seconds it takes back the jobs of workers that are not heard of any more, rings again for jobs that are due and
+Every five seconds it takes back the jobs of workers that are not heard of any more, rings again for jobs that are due and
 that nobody came for, gives up uploads that have expired, and asks for the daily and nightly work. Beside it run the relay of the outbox and
 the watch over `incoming/`. Each of these may run any number of times at once: they decide under row locks.
 """
@@ -22,7 +22,7 @@ from kit.step import Flow, take_back
 from kit.world import World
 from worker import outbox
 
-SWEEP_S = 15.0
+SWEEP_S = 5.0  # a few short queries; a killed worker's job runs again after its lease and at most one of these
 
 _log = log.logger(__name__)
 
