@@ -52,3 +52,5 @@ class AudioRendition:
     default: bool = True  # heard unless somebody chooses
     autoselect: bool = True  # may be chosen by language; commentaries are not
     characteristics: tuple[str, ...] = ()  # uniform type identifiers, RFC 8216 4.3.4.1
+    limited: bool = False  # what is too loud after mixing is held down
+    gain_db: float = 0.0  # that the track is made louder by

@@ -52,10 +52,16 @@ def video(
 
 
 def sound(
-    *, start: Fraction | int = 0, seconds: Fraction | int = 60, index: int = 1, channels: int = 2, default: bool = True
+    *,
+    start: Fraction | int = 0,
+    seconds: Fraction | int = 60,
+    index: int = 1,
+    channels: int = 2,
+    default: bool = True,
+    language: str = "en",
 ) -> AudioStream:
     start = Fraction(start)
-    return AudioStream(index, "aac", 48_000, channels, "stereo", start, start + Fraction(seconds), "en", "", default)
+    return AudioStream(index, "aac", 48_000, channels, "stereo", start, start + Fraction(seconds), language, "", default)
 
 
 def source(picture: VideoStream | None = None, *tracks: AudioStream, container: str = "mov,mp4,m4a,3gp,3g2,mj2") -> MediaInfo:

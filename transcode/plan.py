@@ -16,16 +16,15 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
-from media.codecs import AAC_LC
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
 from media.info import AudioStream, MediaInfo, VideoStream
 from media.plan import Chunk, EncodePlan
 from media.rendition import AudioRendition, VideoRendition
-from transcode import table
 from transcode.colour import range_of
 from transcode.ladder import Light, Size, rungs
 from transcode.profiles import Profile, encoder_bytes
+from transcode.sound import main_track, renditions
 
 PLANNER_VERSION = 3  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
 
@@ -52,9 +51,9 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
     video = info.video
     if video is None:
         raise ValueError("a plan needs a video stream")
-    sound = _main_audio(info)
-    origin = _origin(video, sound)
-    grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, sound) - origin) * video.frame_rate)))
+    heard = main_track(info.audio)
+    origin = _origin(video, heard)
+    grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, heard) - origin) * video.frame_rate)))
     light = Light(range_of(video), video.mastering_display, video.content_light)
     ladder = rungs(_display_size(video), video.frame_rate, options.profile, light)
     keyframes = tuple(time - origin for time in video.keyframes)
@@ -65,7 +64,7 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
         grid=grid,
         origin=origin,
         video=ladder,
-        audio=() if sound is None else (_audio_rendition(sound),),
+        audio=renditions(info.audio),
         chunks=tuple(_chunks(grid, options.chunk_s, _most_segments(ladder), keyframes)),
         groups=_groups(ladder, lowest_first=options.lowest_first),
     )
@@ -80,11 +79,6 @@ def _display_size(video: VideoStream) -> Size:
     return Size(video.coded_height, video.coded_width) if turned else Size(video.coded_width, video.coded_height)
 
 
-def _main_audio(info: MediaInfo) -> AudioStream | None:
-    """The default track, or the first."""
-    return next((stream for stream in info.audio if stream.default), info.audio[0] if info.audio else None)
-
-
 def _origin(video: VideoStream, sound: AudioStream | None) -> Fraction:
     leads = sound is not None and sound.start < video.start - CLEARLY_EARLIER
     return sound.start if sound is not None and leads else video.start
@@ -93,19 +87,6 @@ def _origin(video: VideoStream, sound: AudioStream | None) -> Fraction:
 def _end(video: VideoStream, sound: AudioStream | None) -> Fraction:
     outlasts = sound is not None and sound.end > video.end + CLEARLY_LONGER
     return sound.end if sound is not None and outlasts else video.end
-
-
-def _audio_rendition(sound: AudioStream) -> AudioRendition:
-    return AudioRendition(
-        name="audio",
-        source_index=sound.index,
-        channels=2,
-        sample_rate_hz=AUDIO_RATE_HZ,
-        bitrate_bps=table.AUDIO_BITRATE_BPS,
-        codecs=AAC_LC,
-        language=sound.language or "und",
-        label=sound.title or "Audio",
-    )
 
 
 def _groups(ladder: tuple[VideoRendition, ...], *, lowest_first: bool) -> tuple[tuple[str, ...], ...]:
@@ -237,7 +218,7 @@ def tail_frames(plan: EncodePlan, video: VideoStream) -> int:
     return max(0, plan.grid.frames - shown) + max(1, int(rate / 2))
 
 
-def _said(rung: VideoRendition) -> dict[str, Any]:
+def _said(rung: VideoRendition | AudioRendition) -> dict[str, Any]:
     """The fields of a rendition, but for later ones that have their default: what was planned before they existed keeps its digest."""
     later = {item.name: item.default for item in fields(rung) if item.default is not MISSING}
     return {name: value for name, value in asdict(rung).items() if name not in later or value != later[name]}
@@ -246,6 +227,8 @@ def _said(rung: VideoRendition) -> dict[str, Any]:
 def _with_digest(plan: EncodePlan) -> EncodePlan:
     facts: dict[str, Any] = {"planner": PLANNER_VERSION} | {key: value for key, value in asdict(plan).items() if key != "digest"}
     facts["video"] = [_said(rung) for rung in plan.video]
+    heard = [_said(track) for track in plan.audio]
+    facts["audio"] = heard if len(heard) > 1 else heard[0] if heard else None  # as it was when there could be only one
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return replace(plan, digest=PlanDigest(digest))

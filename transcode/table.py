@@ -33,6 +33,7 @@ DPB_FRAMES = 2  # decoded pictures a player must hold: `veryfast` has one refere
 
 AAC_PRIMING_FRAMES = 1  # what FFmpeg's encoder puts in front of the sound
 AUDIO_BITRATE_BPS = 128_000  # AAC-LC stereo: inside Apple's 32 to 160 kbit/s
+SURROUND_BITRATE_BPS = 320_000  # AAC-LC 5.1: Apple's figure
 
 
 @dataclass(frozen=True, slots=True)

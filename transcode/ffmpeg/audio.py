@@ -1,4 +1,4 @@
-"""The sound of a title: the whole track in one encoder run, or one segment of it alone."""
+"""The sound of a title: a whole track in one encoder run, or one segment of it alone."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from transcode.table import AAC_PRIMING_FRAMES
 
 AUDIO_RUN_UP_FRAMES = 96  # about two seconds
 AUDIO_RUN_OUT_FRAMES = 8
+
+LAYOUTS = {2: "stereo", 6: "5.1"}
+NAMED_LAYOUTS = (*range(1, 9), 10, 12, 14, 16, 24)  # numbers of channels that FFmpeg has a usual layout for
+LIMIT = round(10 ** (-1 / 20), 6)  # -1 dBFS
 
 _AUDIO_FRAGMENTS = "+empty_moov+default_base_moof+cmaf+skip_trailer"
 
@@ -61,9 +65,13 @@ def _audio_run(work: Work, rendition: AudioRendition, begin: int, end: int, seek
         sound = sound.filter(
             "channelmap", map="0|0", channel_layout="stereo"
         )  # at full level on both sides; the resampler's own mix is 3 dB lower
+    elif stream.channels not in NAMED_LAYOUTS:  # nobody can know where these are heard from
+        sound = sound.filter("pan", "stereo|c0=c0|c1=c1")
     # Gaps are filled and overlaps dropped from 20 ms on; at swresample's own 100 ms, lips would be seen to be out of step.
     sound = sound.filter("aresample", AUDIO_RATE_HZ, **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
-    sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts="stereo")
+    sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts=LAYOUTS[rendition.channels])
+    if rendition.limited:
+        sound = sound.filter("alimiter", limit=LIMIT, attack=5, release=50, level=0, latency=1).filter("aformat", sample_fmts="fltp")
     sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     output = audio_output(sound, rendition, work.out_dir)
     # Audio is computed in floating point, which SIMD code of different CPUs rounds differently. Plain code costs 3 % more here.

@@ -10,8 +10,8 @@ from kit.sandbox import Confinement
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.plan import EncodePlan
 from media.rendition import AudioRendition, VideoRendition
-from transcode.ffmpeg.audio import audio_output
-from transcode.ffmpeg.run import ENCODE_MEMORY_BYTES, MIB, command_of, generated
+from transcode.ffmpeg.audio import LAYOUTS, audio_output
+from transcode.ffmpeg.run import ENCODE_MEMORY_BYTES, MIB, Stream, command_of, generated
 from transcode.ffmpeg.video import finish, rung_output
 from transcode.plan import runs
 
@@ -38,9 +38,21 @@ def _command(plan: EncodePlan, rungs: Sequence[VideoRendition], sound: Sequence[
         grey = generated(f"color=gray:size={rung.width}x{rung.height}:rate={rung.frame_rate}")
         grey = finish(grey.filter("trim", end_frame=INIT_FRAMES), rung)
         outputs.append(rung_output(grey, rung, plan, out_dir / f"{rung.name}.mp4"))
-    for track in sound:
-        silence = generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl=stereo").filter("atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES)
-        outputs.append(audio_output(silence, track, out_dir))
+    silence = _silence(sound)
+    outputs += [audio_output(silence[track.name], track, out_dir) for track in sound]
     return command_of(
         outputs, program, Confinement(writes=(out_dir,), memory_bytes=ENCODE_MEMORY_BYTES, cpu_s=120, file_bytes=MIB), timeout_s=120
     )
+
+
+def _silence(tracks: Sequence[AudioRendition]) -> dict[str, Stream]:
+    """A moment of it for each of these, by name."""
+    found: dict[str, Stream] = {}
+    for channels in dict.fromkeys(track.channels for track in tracks):
+        names = [track.name for track in tracks if track.channels == channels]
+        silence = generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl={LAYOUTS[channels]}").filter(
+            "atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES
+        )
+        copies = silence.filter_multi_output("asplit", len(names)) if len(names) > 1 else [silence]
+        found |= {name: copies[place] for place, name in enumerate(names)}
+    return found
