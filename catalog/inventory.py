@@ -13,9 +13,10 @@ from enum import StrEnum
 from sqlalchemy import Connection, select
 
 from catalog.asset import AssetStatus
-from catalog.tables import assets, init_segments, playlists, presentations, renditions, segments
+from catalog.tables import assets, init_segments, pictures, playlists, presentations, renditions, segments
 from kit.storage.verify import Recorded
 from media import keys
+from media import pictures as names
 from media.ids import AssetId, PlanDigest
 
 
@@ -25,6 +26,7 @@ class What(StrEnum):
     SEGMENT = "segment"
     PLAYLIST = "playlist"
     POSTER = "poster"
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ def parts_of(conn: Connection, asset_id: str) -> list[Part]:
     alive = select(assets.c.id).where(assets.c.id == asset_id, assets.c.status != str(AssetStatus.DELETED))
     if conn.execute(alive).one_or_none() is None:
         return []
-    found = [*_source(conn, asset_id), *_inits(conn, asset_id), *_segments(conn, asset_id)]
-    return sorted([*found, *_playlists(conn, asset_id), *_poster(conn, asset_id)], key=lambda part: part.key)
+    found = [*_source(conn, asset_id), *_inits(conn, asset_id), *_segments(conn, asset_id), *_playlists(conn, asset_id)]
+    shown = {item.key: item for item in (*_poster(conn, asset_id), *_pictures(conn, asset_id))}
+    return sorted([*found, *shown.values()], key=lambda part: part.key)
 
 
 def part(conn: Connection, asset_id: str, key: str) -> Part | None:
@@ -98,6 +101,13 @@ def _playlists(conn: Connection, asset_id: str) -> Iterator[Part]:
 def _poster(conn: Connection, asset_id: str) -> Iterator[Part]:
     query = select(presentations.c.plan_digest, presentations.c.multivariant["poster"].label("poster"))
     row = conn.execute(query.where(presentations.c.asset_id == asset_id, presentations.c.has_poster)).one_or_none()
-    if row is not None and row.poster:
-        key = keys.poster(AssetId(asset_id), PlanDigest(row.plan_digest))
+    if row is not None and row.poster:  # titles of earlier releases have no row of `pictures`
+        key = keys.picture(AssetId(asset_id), PlanDigest(row.plan_digest), row.poster.get("name", names.POSTER))
         yield Part(key, int(row.poster["size_bytes"]), str(row.poster["sha256"]), asset_id, What.POSTER, row.plan_digest)
+
+
+def _pictures(conn: Connection, asset_id: str) -> Iterator[Part]:
+    for row in conn.execute(select(pictures).where(pictures.c.asset_id == asset_id)):
+        key = keys.picture(AssetId(asset_id), PlanDigest(row.plan_digest), row.name)
+        what = What.POSTER if row.name.startswith("poster") else What.PICTURE
+        yield Part(key, row.size_bytes, row.sha256, asset_id, what, row.plan_digest)

@@ -15,12 +15,15 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete
 
-from catalog import store
+from catalog import pictures, store
 from catalog.asset import AssetStatus, Stage
 from catalog.demand import segment_job
 from catalog.inventory import Part, What
 from kit import job_store
 from kit.jobs import UNFINISHED, Job, NewJob
+from media import keys
+from media import pictures as names
+from media.ids import AssetId, PlanDigest
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 
@@ -38,15 +41,35 @@ def job_for(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
     subject = f"{part.owner}/{part.plan_digest}"
     if part.what == What.SEGMENT:
         return _segment_job(part, plan, attempt)
+    if part.what == What.PICTURE:  # from stored segments, which the first attempt has seen to
+        return _picture_job(part) if attempt == TRIES - 1 else None
     if attempt > 0:
         return None
     if part.what == What.INIT:
         return NewJob(INIT, f"{subject}/{part.rendition}/init", part.owner, {"rendition": part.rendition}, PRIORITY, 0.0)
     if part.what == What.PLAYLIST:
         return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {"rewrite": True}, PRIORITY, 0.0)
-    if part.what == What.POSTER:
+    if part.what == What.POSTER and _name(part) == names.POSTER:
         return NewJob(POSTER, f"{subject}/poster", part.owner, {}, PRIORITY, 0.0)
+    if part.what == What.POSTER:
+        time_s = int(_name(part).removeprefix("poster-").removesuffix(".jpg")) / 1000
+        return NewJob(pictures.STILL, f"{subject}/{_name(part)}", part.owner, {"time_s": time_s}, PRIORITY, 0.0)
     return None
+
+
+def _name(part: Part) -> str:
+    """Of a picture, below its plan."""
+    return part.key.removeprefix(keys.plan_prefix(AssetId(part.owner), PlanDigest(part.plan_digest)))
+
+
+def _picture_job(part: Part) -> NewJob | None:
+    name = _name(part)
+    if name.startswith("t/"):
+        _, width, number = name.split("/")
+        job = pictures.thumbnail_job(part.owner, part.plan_digest, int(width), int(number.partition(".")[0]))
+        return replace(job, priority=PRIORITY)
+    kind = pictures.PREVIEW if name == names.PREVIEW else pictures.STORYBOARD
+    return next(job for job in pictures.extra_jobs(part.owner, part.plan_digest, PRIORITY) if job.kind == kind)
 
 
 def _segment_job(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:

@@ -31,6 +31,8 @@ from kit.errors import Conflict, HeadwaterError
 from kit.storage import MissingObject
 from kit.storage.verify import Pace, Recorded, sha256_of
 from kit.world import World
+from media import keys
+from media.ids import AssetId
 from recommend import recorded as recommended
 from stack.release import our_version
 
@@ -155,10 +157,14 @@ def _write_table(conn: Connection, archive: Archive, table: dump.TableShape) -> 
 
 
 def _list_objects(world: World, conn: Connection, target: Path) -> None:
-    """A line for each object that is recorded in this snapshot. What the recommender has is as of now."""
+    """A line for each object that is recorded in this snapshot, and for what else lies with an asset. What the recommender has is as
+    of now."""
     with gzip.open(target, "wt", encoding="utf-8") as lines:
         for asset_id in list(inventory.asset_ids(conn)):
-            for part in inventory.parts_of(conn, asset_id):
+            parts = inventory.parts_of(conn, asset_id)
+            known = {part.key for part in parts}
+            found = (item for item in world.storage.list(keys.asset_prefix(AssetId(asset_id))) if item.key not in known)
+            for part in (*parts, *(Recorded(item.key, item.size_bytes, None, asset_id, "other") for item in found)):
                 lines.write(_line(part))
         for item in _of_the_recommender(world):
             lines.write(_line(item))

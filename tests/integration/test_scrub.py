@@ -108,7 +108,8 @@ def test_what_was_damaged_is_made_again_byte_for_byte(world: World, title: Asset
     hurt = {
         some(found, What.SEGMENT, top, last): flip, some(found, What.SEGMENT, "audio", last): cut, some(found, What.INIT, top): lose,
         some(found, What.SEGMENT, "audio", 0): flip, some(found, What.SEGMENT, top, 0): lose, some(found, What.INIT, "audio"): flip,
-        some(found, What.PLAYLIST, top): flip, some(found, What.POSTER): cut,
+        some(found, What.PLAYLIST, top): flip, some(found, What.POSTER): cut, some(found, What.PICTURE): flip,
+        [part for part in found if part.what == What.PICTURE][-1]: lose,
     }  # fmt: skip
     for part, damage in hurt.items():
         damage(world, part)
