@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend simulate compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -46,6 +46,11 @@ bench-sandbox: $(VENV)/.test ## What the sandbox adds to one FFmpeg run
 bench-recommend: $(VENV)/.test ## Training, ranking, pages of suggestions and events
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.recommend
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.recommend_serving
+
+SEEDS ?= 100000
+FROM ?= 0
+simulate: $(VENV)/.test ## SEEDS=… seeded schedules of the whole pipeline, under every fault that can be thought of
+	@$(BIN)/python -m tests.simulation.replay $(FROM) --schedules $(SEEDS)
 
 compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
 	@sh tests/compose/run.sh

@@ -145,7 +145,9 @@ def enqueue_all(conn: Connection, wanted: Sequence[NewJob]) -> tuple[Job, ...]:
 
 
 def _enqueue_some(conn: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str, str], Job]:
-    unique = {(new.kind, new.subject): new for new in wanted}
+    unique: dict[tuple[str, str], NewJob] = {}
+    for new in wanted:
+        unique.setdefault((new.kind, new.subject), new)
     rows = [_new_row(new) for new in unique.values()]
     made = conn.execute(pg_insert(jobs).values(rows).on_conflict_do_nothing(index_elements=["kind", "subject"]).returning(jobs))
     found = {(job.kind, job.subject): job for job in map(_job, made)}
