@@ -39,18 +39,18 @@ class Teller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """That a part ended once. `was_well`: it had been ready before."""
+    """That a part ended once."""
 
     at_s: float
-    was_well: bool
+    in_vain: bool  # it had not been ready, and nobody killed it: SIGKILL comes from outside and says nothing of whether it can start
 
 
 def next_step(ends: Sequence[End], now_s: float) -> float | None:
     """How many seconds to wait before a part is started again whose ends are given, the present one last; None when that is
-    hopeless: it has ended more than four times in two minutes without having been ready. Pauses double with each end in that time.
+    hopeless: more than four times in two minutes it ended by itself while it was starting. Pauses double with each end in that time.
     """
     lately = [end for end in ends if now_s - end.at_s < _WINDOW_S]
-    if sum(not end.was_well for end in lately) > _FAILED_STARTS:
+    if sum(end.in_vain for end in lately) > _FAILED_STARTS:
         return None
     return min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2.0 ** (len(lately) - 1))
 
@@ -140,7 +140,8 @@ class Supervisor:
         child, now_s = running.child, self._clock.monotonic_s()
         how = ending(child.part, child.exit_code or 0, child.last_words())
         child.stop()  # whoever it left behind
-        running.ends = [*(end for end in running.ends if now_s - end.at_s < _WINDOW_S), End(now_s, running.is_well)]
+        in_vain = not running.is_well and child.exit_code != -signal.SIGKILL
+        running.ends = [*(end for end in running.ends if now_s - end.at_s < _WINDOW_S), End(now_s, in_vain)]
         pause_s = next_step(running.ends, now_s)
         if pause_s is None:
             raise PartFailed(f"{how}, again and again, so everything was stopped. Its log is {child.part.log}.")

@@ -81,7 +81,7 @@ def sweep(world: World, flow: Flow) -> None:
             do()
         except Exception as error:  # noqa: BLE001 - an edge of the process: it must live on to sweep again
             if isinstance(error, HeadwaterError) or db.is_away(error):
-                _log.warning("sweep cut short", what=what, code=getattr(error, "code", None) or "database_unavailable")
+                _log.warning("sweep cut short", what=what, code=error.code if isinstance(error, HeadwaterError) else "database_unavailable")
             else:
                 _log.bug("sweep broke", error, what=what)
 

@@ -12,21 +12,21 @@ from stack.supervise import End, ending, next_step, rotate
 PART = Part("worker", ("/bin/true",), Path("/logs/worker.log"), ready=lambda: True)
 
 
-def ends(*at_s: float, was_well: bool) -> list[End]:
-    return [End(moment_s, was_well) for moment_s in at_s]
+def ends(*at_s: float, in_vain: bool) -> list[End]:
+    return [End(moment_s, in_vain) for moment_s in at_s]
 
 
 @pytest.mark.parametrize(
     ("ended", "now_s", "pause_s"),
     [
-        (ends(0, was_well=True), 0, 0.4),
-        (ends(1, 2, 3, was_well=True), 3, 1.6),
-        (ends(*range(50), was_well=True), 49, 5.0),  # it worked each time: it is started again for ever, slowly
-        (ends(1, 2, 3, 4, was_well=False), 4, 3.2),
-        (ends(1, 2, 3, 4, 5, was_well=False), 5, None),
-        (ends(1, 2, 3, 4, was_well=False) + ends(5, was_well=True), 5, 5.0),
-        (ends(1, 2, 3, 4, 121.5, was_well=False), 121.5, 3.2),  # the first of them is more than two minutes ago
-        (ends(1, 2, 3, 4, 120.5, was_well=False), 120.5, None),
+        (ends(0, in_vain=False), 0, 0.4),
+        (ends(1, 2, 3, in_vain=False), 3, 1.6),
+        (ends(*range(50), in_vain=False), 49, 5.0),  # it worked each time: it is started again for ever, slowly
+        (ends(1, 2, 3, 4, in_vain=True), 4, 3.2),
+        (ends(1, 2, 3, 4, 5, in_vain=True), 5, None),
+        (ends(1, 2, 3, 4, in_vain=True) + ends(5, in_vain=False), 5, 5.0),
+        (ends(1, 2, 3, 4, 121.5, in_vain=True), 121.5, 3.2),  # the first of them is more than two minutes ago
+        (ends(1, 2, 3, 4, 120.5, in_vain=True), 120.5, None),
     ],
 )
 def test_a_part_is_started_again_unless_it_cannot_start(ended: list[End], now_s: float, pause_s: float | None) -> None:
