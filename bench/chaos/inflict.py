@@ -21,6 +21,7 @@ from bench.chaos.rig import Rig
 
 _FIND_S = 3.0  # how long a fault waits for a process that it can hit
 _SLOW_S = 0.15
+_IN_THE_BUD = 0.2  # so many of the hits on a worker may come while it is starting; more, on a slow machine, and it would never start
 _WORKERS = (Target.WORKER, Target.WORKER_PROCESS, Target.PROGRAM)
 
 
@@ -91,6 +92,11 @@ def running(engine: Engine) -> Sequence[Any]:
         return conn.execute(text("SELECT id, kind, owner, epoch, attempt, max_attempts FROM jobs WHERE state = 'running'")).all()
 
 
+def _has_begun(processes: dict[int, Process], process: Process, target: Target) -> bool:
+    """Whether a worker has its processes. Of the others that cannot be seen."""
+    return target is not Target.WORKER or any(other.parent == process.pid for other in processes.values())
+
+
 def owner_pid(owner: str) -> int:
     """An owner is host/pid/token."""
     return int(owner.split("/")[1])
@@ -135,6 +141,7 @@ class Inflictor:
             processes = table()
             found = sorted(targets(processes, self._rig.roots)[fault.target], key=lambda process: process.pid)
             found = [process for process in found if not process.command.startswith("postgres: startup")]
+            found = [process for process in found if fault.pick < _IN_THE_BUD or _has_begun(processes, process, fault.target)]
             allowed = [process for process in found if self._may_hit(processes, process, fault)]
             if allowed:
                 return allowed[int(fault.pick * len(allowed))]

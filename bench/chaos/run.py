@@ -58,6 +58,9 @@ def run(folder: Path, plan: Plan, say: Say) -> dict[str, Any]:
             quiet = reference(whole, engine, clips)
             say(f"{plan.kills} kills, with seed {plan.seed}.")
             sent = _under_attack(whole, engine, clips, plan, account, say)
+            if said := whole.fallen():
+                broken.append(Finding("broken", said))
+                return tell(plan.seed, time.monotonic() - began_s, account, sent, Inventory((), (), (), (), (), ()), broken)
             say("Quiet again: waiting until nothing is going on.")
             broken += [Finding("unfinished", f"Not quiet: {what}.") for what in settle(engine, plan.quiet_limit_s)]
             _plant(whole, engine, plan.plant)
@@ -105,7 +108,7 @@ def _under_attack(whole: Rig, engine: Engine, clips: Sequence[Clip], plan: Plan,
     finally:
         inflictor.calm()
         done.set()
-    return stream.end(_CLIENT_LIMIT_S)
+    return stream.end(0.0 if whole.fallen() else _CLIENT_LIMIT_S)
 
 
 def _tell_now_and_then(account: Account, stream: Stream, done: threading.Event, say: Say) -> None:
