@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from accounts.store import create_key, find_key
@@ -86,7 +87,10 @@ def new(servers: LiveServers, tmp_path: Path) -> Iterator[World]:
 def rows_of(world: World) -> dict[str, list[str]]:
     """Every row of every table, as text."""
     with world.db.connect() as conn:
-        return {table.name: sorted(conn.execute(text(f'SELECT to_jsonb(t)::text FROM "{table.name}" t')).scalars()) for table in dump.tables(conn)}
+        return {
+            table.name: sorted(conn.execute(text(f'SELECT to_jsonb(t)::text FROM "{table.name}" t')).scalars())
+            for table in dump.tables(conn)
+        }
 
 
 def objects_of(world: World) -> dict[str, bytes]:
@@ -302,3 +306,19 @@ def test_the_database_is_that_of_one_moment(old: World, tmp_path: Path, monkeypa
     with old.db.begin() as conn:
         conn.exec_driver_sql("DELETE FROM assets WHERE title = 'in between'")  # others compare what is there
     assert {table.table.name: table.rows for table in made.tables}["assets"] == before
+
+
+def test_a_backup_of_older_tables_is_brought_to_these(servers: LiveServers, new: World, tmp_path: Path) -> None:
+    newest = ScriptDirectory(str(Path(migrate.__file__).with_name("migrations"))).get_revision(migrate.newest())
+    before = str(newest.down_revision)
+    with system(servers, tmp_path / "older") as older:
+        migrate.upgrade(older.settings.database_url, before)
+        with older.db.begin() as conn:
+            conn.exec_driver_sql("INSERT INTO assets (id, title) VALUES ('ast_older', 'from before')")
+        made = backup(older, Folder(tmp_path / "backup"), with_objects=True)
+    assert made.revision == before
+    migrate.upgrade(new.settings.database_url)  # an empty one of now
+    assert restore(new, Folder(tmp_path / "backup")).missing == ()
+    assert migrate.current(new.settings.database_url) == migrate.newest()
+    with new.db.connect() as conn:
+        assert store.get_asset(conn, "ast_older").title == "from before"
