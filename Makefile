@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend simulate compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend simulate compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -33,6 +33,9 @@ bench-playable: $(VENV)/.test ## Seconds from the last byte to the first frame, 
 
 bench-ladder: $(VENV)/.test ## The whole ladder: cost, use of all cores, quality, other platforms' way, up to 64 workers
 	@$(BIN)/python -m bench.ladder
+
+bench-pictures: $(VENV)/.test ## Poster and storyboard beside the ladder, in CPU seconds
+	@$(BIN)/python -m bench.pictures
 
 bench-origin: $(VENV)/.test ## The edge against plain nginx
 	@$(BIN)/python -m bench.origin

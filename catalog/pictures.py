@@ -20,9 +20,8 @@ from kit import job_store
 from kit.db import Json
 from kit.errors import BadRequest, NotFound
 from kit.jobs import NewJob, State
-from media import keys
 from media import pictures as names
-from media.ids import AssetId, PlanDigest
+from media.ids import PlanDigest
 
 STORYBOARD, PREVIEW = "transcode.storyboard", "transcode.preview"
 THUMBNAIL, STILL = "transcode.thumbnail", "transcode.still"
@@ -79,12 +78,6 @@ def shown(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tuple[str, ..
     for asset_id, name in conn.execute(query):
         found[asset_id] += (name,)
     return found
-
-
-def keys_of(conn: Connection, asset_id: str) -> frozenset[str]:
-    """The key of every stored picture of an asset."""
-    query = select(pictures.c.plan_digest, pictures.c.name).where(pictures.c.asset_id == asset_id)
-    return frozenset(keys.picture(AssetId(asset_id), PlanDigest(digest), name) for digest, name in conn.execute(query))
 
 
 def show_poster(conn: Connection, asset_id: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from catalog import lost, store, track_store
+from catalog import lost, pictures, store, track_store
 from catalog.asset import Asset, Playback
 from catalog.lost import Lost
 from catalog.plan_store import RenditionRow
@@ -32,6 +32,7 @@ class AssetView:
     renditions: tuple[RenditionView, ...]
     playbacks: tuple[Playback, ...]
     tracks: tuple[Track, ...] = ()
+    pictures: tuple[str, ...] = ()  # storyboard.vtt and preview.mp4, as far as these are there
 
 
 def compose(
@@ -59,4 +60,5 @@ def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[Asse
     causes = lost.causes(conn, asset_ids)
     tracks = track_store.tracks_of(conn, asset_ids)
     views = (compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], causes) for asset in assets)
-    return tuple(replace(view, tracks=tracks[view.asset.id]) for view in views)
+    shown = pictures.shown(conn, asset_ids)
+    return tuple(replace(view, tracks=tracks[view.asset.id], pictures=shown[view.asset.id]) for view in views)

@@ -44,6 +44,10 @@ class Suggestion:
     def poster(self) -> str:
         return f"/v/{self.title.playback_id}/poster.jpg" if self.title.has_poster else ""
 
+    @property
+    def preview(self) -> str:
+        return f"/v/{self.title.playback_id}/preview.mp4" if self.title.has_preview else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, Text, bindparam, delete, exists, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from catalog.tables import assets, playback_ids, presentations
+from catalog.tables import assets, pictures, playback_ids, presentations
+from media.pictures import PREVIEW
 from recommend.events import LATEST_S, ViewEvent
 from recommend.tables import forgotten_viewers, impressions, view_events, view_sessions, viewer_opinions
 from recommend.viewing import Opinion, Seen, Session, opinions_of, seen, sessions_of
@@ -95,6 +96,7 @@ class Title:
     created_at: datetime
     duration_s: float | None
     has_poster: bool
+    has_preview: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,8 @@ def titles(conn: Connection, asset_ids: Sequence[str] | None = None) -> list[Tit
     """What anyone may watch now: ready or playable, public, not deleted. All of it, or of these ids; the newest first."""
     first_id = select(func.min(playback_ids.c.id)).where(playback_ids.c.asset_id == assets.c.id, playback_ids.c.policy == "public")
     playback = first_id.scalar_subquery().label("playback_id")
+    of_plan = (pictures.c.asset_id == presentations.c.asset_id) & (pictures.c.plan_digest == presentations.c.plan_digest)
+    preview = exists().where(of_plan, pictures.c.name == PREVIEW)
     query = select(
         assets.c.id,
         playback,
@@ -223,12 +227,13 @@ def titles(conn: Connection, asset_ids: Sequence[str] | None = None) -> list[Tit
         assets.c.created_at,
         _DURATION,
         presentations.c.has_poster,
+        preview.label("has_preview"),
     ).join_from(assets, presentations, presentations.c.asset_id == assets.c.id)
     query = query.where(assets.c.playable, assets.c.status != "deleted", assets.c.playback_policy == "public", playback.is_not(None))
     if asset_ids is not None:
         query = query.where(assets.c.id == func.any(bindparam("ids", list(asset_ids), ARRAY(Text))))
     rows = conn.execute(query.order_by(assets.c.id.desc()))
-    return [Title(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], _seconds(row[6]), row[7]) for row in rows]
+    return [Title(row[0], row[1], row[2], row[3], tuple(row[4]), row[5], _seconds(row[6]), row[7], row[8]) for row in rows]
 
 
 def catalogue_stamp(conn: Connection) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from sqlalchemy import Connection
 
-from catalog import store, views
+from catalog import pictures, store, views
 from catalog.asset import Asset, AssetStatus, NewAsset
 from catalog.store import AssetFilter
 from kit.errors import BadRequest, NotFound
@@ -150,11 +150,14 @@ def _add_changing(api: APIRouter, world: World) -> None:
 
     @api.patch("/v1/assets/{asset_id}")
     def change_asset(asset_id: _AssetPath, body: AssetChanges, response: Response, if_match: _IfMatch = None) -> AssetResource:
-        """Change the words of an asset. `external_id: null` removes it; the others cannot be null."""
+        """Change the words of an asset, and the moment that its poster shows. `external_id: null` and `poster_time_s: null` take away what
+        was set; the others cannot be null."""
         changes = changes_of(body)
         with world.db.begin() as conn:
             expected = None if if_match is None else expected_version(if_match, live_asset(conn, asset_id).version)
             asset = store.update_details(conn, asset_id, changes, expected_version=expected)
+            if "poster_time_s" in changes:
+                pictures.choose_poster(conn, asset)
             _reply(response, asset)
             return present(conn, world, asset)
 

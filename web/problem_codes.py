@@ -19,6 +19,8 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "bad_cursor": ProblemKind(400, "Not a cursor", "Use a next_cursor exactly as the list returned it, or start from the first page."),
     "bad_if_match": ProblemKind(400, "Not an entity tag", "Send If-Match with the ETag exactly as it was returned."),
     "bad_idempotency_key": ProblemKind(400, "Not an idempotency key", "Send 1 to 255 visible ASCII characters, and no upload bytes."),
+    "bad_time": ProblemKind(400, "Not a time of the video", "Send seconds from 0 to the length of the video."),
+    "bad_width": ProblemKind(400, "Not a width of thumbnails", "Ask for one of the widths that the detail lists."),
     "body_broken": ProblemKind(400, "The body broke off", "Ask for the offset (HEAD), then continue there."),
     "import_refused": ProblemKind(400, "Address not fetched", "Use a public http or https address without a password in it."),
     "unauthorized": ProblemKind(401, "Not signed in", "Send an API key as “Authorization: Bearer hw_…”."),

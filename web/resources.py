@@ -52,6 +52,8 @@ ASSET_EXAMPLE: dict[str, Any] = {
         }
     ],
     "tracks": [],
+    "pictures": [],
+    "poster_time_s": None,
     "playback_ids": [{"id": "7h2kq9vw3m1x5tz8c4pd", "policy": "public"}],
     "created_at": "2026-11-22T14:00:00Z",
     "updated_at": "2026-11-22T14:00:41Z",
@@ -75,6 +77,9 @@ Metadata = Annotated[
     dict[Annotated[Text, StringConstraints(min_length=1, max_length=100)], Annotated[Text, StringConstraints(max_length=1000)]],
     Field(max_length=50),
 ]
+
+
+PosterTime = Annotated[float, Field(ge=0, le=99_999)]  # seconds
 
 
 class AssetError(BaseModel):
@@ -143,6 +148,10 @@ class AssetResource(BaseModel):
     source: Source | None
     renditions: list[Rendition]
     tracks: list[TrackResource] = Field(description="Subtitles, captions and chapters.")
+    pictures: list[str] = Field(
+        [], description="What there is below `/v/{playback_id}/` beside the playlists and the poster: `storyboard.vtt`, `preview.mp4`."
+    )
+    poster_time_s: float | None = Field(None, description="The moment that the poster is to show; null: chosen for its content.")
     playback_ids: list[PlaybackId]
     created_at: datetime
     updated_at: datetime
@@ -181,6 +190,9 @@ class AssetChanges(BaseModel):
     tags: Tags = []
     external_id: ExternalId | None = None
     metadata: Metadata = {}
+    poster_time_s: PosterTime | None = Field(
+        None, description="The poster shows this moment as soon as its picture is made; null: the one that is chosen for its content."
+    )
 
 
 def _rate(info: MediaInfo) -> str | None:
@@ -238,6 +250,8 @@ def asset_resource(view: AssetView) -> AssetResource:
         source=source_resource(asset.source) if asset.source else None,
         renditions=[rendition_resource(item) for item in view.renditions],
         tracks=[track_resource(track, view.playbacks, most_problems=FEW_PROBLEMS) for track in view.tracks],
+        pictures=list(view.pictures),
+        poster_time_s=asset.poster_time_s,
         playback_ids=[PlaybackId(id=item.id, policy=item.policy) for item in view.playbacks],
         created_at=asset.created_at,
         updated_at=asset.updated_at,

@@ -25,6 +25,7 @@ class TileView:
     watch: str
     why: str
     percent: int  # watched, of a title to go on with; 0 for others
+    preview: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def tile(item: Suggestion, *, told: bool) -> TileView:
     why = f"{clock(left_s)} left" if percent else item.reason.text if told else ""
     return TileView(
         title.asset_id, title.playback_id, title.title or UNTITLED, clock(title.duration_s) if title.duration_s else "",
-        item.poster, item.watch, why, min(percent, 100),
+        item.poster, item.watch, why, min(percent, 100), item.preview,
     )  # fmt: skip
 
 

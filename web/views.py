@@ -34,6 +34,7 @@ class CardView:
     watch: str  # path
     poster: str  # path; a video that is playable but not ready may not have one yet, so its card asks for it
     portrait: bool
+    preview: str = ""  # path of a few moments in motion
     left: str = ""  # how long it will take is known to the feed only
 
 
@@ -57,6 +58,7 @@ class WatchView:
     height: int
     playlist: str
     poster: str  # empty when there is none yet
+    storyboard: str = ""
 
     @property
     def ratio(self) -> str:
@@ -123,7 +125,13 @@ def card(asset: AssetResource) -> CardView:
         watch=f"/watch/{playback_id}" if playback_id and (seen or state == "processing") else "",
         poster=f"/v/{playback_id}/poster.jpg" if playback_id and state == "ready" else "",
         portrait=bool(source and (source.height or 0) > (source.width or 0)),
+        preview=below(playback_id, asset, "preview.mp4"),
     )
+
+
+def below(playback_id: str, asset: AssetResource, name: str) -> str:
+    """The path of a picture, or nothing while there is none."""
+    return f"/v/{playback_id}/{name}" if playback_id and name in asset.pictures else ""
 
 
 def watch(asset: AssetResource, playback_id: str, *, published: bool = False, has_poster: bool) -> WatchView:
@@ -149,4 +157,5 @@ def watch(asset: AssetResource, playback_id: str, *, published: bool = False, ha
         height=(source.height if source else None) or 9,
         playlist=f"/v/{playback_id}/main.m3u8",
         poster=f"/v/{playback_id}/poster.jpg" if has_poster and state in ("playable", "ready") else "",
+        storyboard=below(playback_id, asset, "storyboard.vtt"),
     )

@@ -161,10 +161,10 @@ def test_cards_follow_the_same_rules_in_the_browser_and_on_the_server(built: fro
         card = views.card(item)
         ours = (
             card.state, card.title, card.playback_id, card.percent, card.length, card.size, card.created, card.problem, card.poster,
-            card.portrait,
+            card.portrait, card.preview,
         )  # fmt: skip
         theirs = (
             told["state"], told["title"], told["playbackId"], int(told["level"] * 100), told["length"], told["size"], told["created"],
-            told["problem"], told["poster"], told["portrait"],
+            told["problem"], told["poster"], told["portrait"], told["preview"],
         )  # fmt: skip
         assert ours == theirs, name

@@ -153,4 +153,4 @@ def test_nothing_is_left_of_a_deleted_title(world: World, title: Published) -> N
     with world.db.begin() as conn:
         catalog.store.delete_asset(conn, title.asset)
         catalog.store.purge_rows(conn, title.asset)
-        assert pictures.keys_of(conn, title.asset) == frozenset()
+        assert pictures.find(conn, title.asset, title.title.plan.digest, [names.PREVIEW]) == {}

@@ -9,6 +9,7 @@ import { type Item, UploadQueue, findUnfinished, isOpen } from "./library/upload
 import { viewOfAsset, viewOfUpload } from "./library/view";
 import { copy, embedCode, watchCopyButtons } from "./shared/copy";
 import { fill, find, setText } from "./shared/dom";
+import { watchPreviews } from "./shared/preview";
 import { toast } from "./shared/toast";
 
 const UNDO_MS = 7000;
@@ -19,6 +20,7 @@ const origin = main.dataset["origin"] ?? location.origin;
 const chooser = find<HTMLInputElement>("[data-file]");
 const more = find<HTMLAnchorElement>("[data-more]");
 const shelf = new Shelf(() => showRest());
+watchPreviews();
 const leaving = new Map<string, number>(); // assets whose deletion waits for an undo
 const announced = new Set<string>();
 let query = main.dataset["query"] ?? "";

@@ -10,6 +10,7 @@ export interface Asset {
   readonly error: { readonly code: string; readonly detail: string } | null;
   readonly source: { readonly duration_s: number; readonly width: number | null; readonly height: number | null } | null;
   readonly renditions: readonly { readonly kind: string; readonly width: number | null; readonly height: number | null; readonly status: string }[];
+  readonly pictures: readonly string[];
   readonly playback_ids: readonly { readonly id: string; readonly policy: string }[];
   readonly created_at: string;
 }

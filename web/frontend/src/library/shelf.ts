@@ -110,6 +110,7 @@ export class Shelf {
     card.dataset["state"] = view.state;
     if (view.playbackId) card.dataset["playback"] = view.playbackId;
     card.toggleAttribute("data-portrait", view.portrait);
+    if (view.preview) card.dataset["preview"] = view.preview;
     card.style.setProperty("--level", String(view.level));
     this.paintTitle(card, view);
     fill(card, "percent", percent);

@@ -30,6 +30,7 @@ export interface CardView {
   readonly problem: string;
   readonly poster: string; // a video that is playable but not ready may not have one yet: its card asks for it
   readonly portrait: boolean;
+  readonly preview: string; // a few moments in motion; empty while there are none
 }
 
 const UNTITLED = "Untitled video";
@@ -67,6 +68,7 @@ export function viewOfAsset(asset: Asset): CardView {
     problem: asset.error?.detail ?? "",
     poster: state === "ready" && playbackId ? `/v/${playbackId}/poster.jpg` : "",
     portrait: (asset.source?.height ?? 0) > (asset.source?.width ?? 0),
+    preview: playbackId && asset.pictures.includes("preview.mp4") ? `/v/${playbackId}/preview.mp4` : "",
   };
 }
 
@@ -95,5 +97,6 @@ export function viewOfUpload(facts: UploadFacts): CardView {
     problem: facts.problem,
     poster: "",
     portrait: false,
+    preview: "",
   };
 }

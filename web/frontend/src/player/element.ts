@@ -2,7 +2,7 @@
 //
 // The server writes the element with its poster and, while there is nothing to play yet, with a notice; so the page stands
 // without this script and nothing moves when it arrives. Attributes: src, playback-id, name, state (processing | playable |
-// ready | failed), state-url, poster, duration, start, and the switches autoplay, muted, loop, lazy.
+// ready | failed), state-url, poster, storyboard, duration, start, and the switches autoplay, muted, loop, lazy.
 //
 // Everything that is seen comes from here, so exchanging Media Chrome or hls.js for something else concerns this folder only.
 
@@ -67,6 +67,7 @@ export class HeadwaterPlayer extends HTMLElement {
     controller.setAttribute("aria-label", `Video: ${this.text("name")}`);
     if (this.hasAttribute("duration")) controller.setAttribute("defaultduration", this.text("duration"));
     this.takePoster(controller);
+    this.takeStoryboard(video);
     this.applyTaste(video);
     video.autoplay = this.hasAttribute("autoplay");
     video.loop = this.hasAttribute("loop");
@@ -83,6 +84,14 @@ export class HeadwaterPlayer extends HTMLElement {
     if (!image) return;
     image.slot = "poster";
     controller.append(image);
+  }
+
+  /** The time bar finds the pictures that it shows in a track of this kind and label. */
+  private takeStoryboard(video: HTMLVideoElement): void {
+    if (!this.hasAttribute("storyboard")) return;
+    const track = document.createElement("track");
+    Object.assign(track, { kind: "metadata", label: "thumbnails", default: true, src: this.text("storyboard") });
+    video.append(track);
   }
 
   private applyTaste(video: HTMLVideoElement): void {
