@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ingest import frame_rate
+from ingest import frame_rate, light
 from ingest.frame_rate import Rate
 from ingest.languages import bcp47
 from ingest.packets import Scan
@@ -44,12 +44,16 @@ _STREAM = (
     "index,codec_type,codec_name,has_b_frames,width,height,sample_aspect_ratio,pix_fmt,bits_per_raw_sample,field_order,color_range,color_space,"
     "color_transfer,color_primaries,r_frame_rate,avg_frame_rate,time_base,start_time,duration,nb_frames,sample_rate,channels,channel_layout,closed_captions"
 )
+_LIGHT = ",".join((
+    *(f"{name}_{axis}" for name in ("red", "green", "blue", "white_point") for axis in "xy"),
+    "min_luminance,max_luminance,max_content,max_average",
+))  # fmt: skip
 _ENTRIES = ":".join((
     "format=format_name,start_time,duration,nb_streams",
     f"stream={_STREAM}",
     "stream_disposition=default,forced,hearing_impaired,comment,visual_impaired,attached_pic,still_image,timed_thumbnails",
     "stream_tags=language,title,DURATION",
-    "stream_side_data=side_data_type,rotation,dv_profile,dv_bl_signal_compatibility_id",
+    f"stream_side_data=side_data_type,rotation,dv_profile,dv_bl_signal_compatibility_id,{_LIGHT}",
     "chapter=id",
 ))  # fmt: skip
 _INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
@@ -80,6 +84,8 @@ class FoundVideo:
     reorder_depth: int  # pictures that a decoder holds back before it shows the first
     claimed_rates: tuple[Fraction, ...]  # best first
     claimed_end: Fraction | None
+    mastering_display: str = ""
+    content_light: str = ""
 
     @property
     def display_size(self) -> tuple[int, int]:
@@ -149,6 +155,13 @@ def packets_command(ffprobe: str, source: Path, max_pixels: int, size_bytes: int
     argv = (*_guarded(ffprobe, max_pixels), "-show_entries", entries, "-of", "csv=p=0", f"file:{source}")
     reading_s = min(LONGEST_READ_S, size_bytes / READ_BYTES_PER_S)
     return Command(argv, timeout_s=PACKETS_LIMIT_S + reading_s, confine=_confinement(source, size_bytes / COUNTED_BYTES_PER_CPU_S))
+
+
+def picture_command(ffprobe: str, source: Path, max_pixels: int, index: int) -> Command:
+    """Asks for what the first picture of stream `index` says of its light, as JSON on stdout."""
+    entries = ("-select_streams", str(index), "-read_intervals", "%+#1", "-show_entries", f"frame_side_data=side_data_type,{_LIGHT}")
+    argv = (*_guarded(ffprobe, max_pixels), *entries, "-of", "json=compact=1", f"file:{source}")
+    return Command(argv, timeout_s=STREAMS_LIMIT_S, confine=_confinement(source, 0))
 
 
 def _confinement(source: Path, reading_s: float) -> Confinement:
@@ -245,6 +258,8 @@ def _video_stream(found: FoundVideo, rate: Rate, scan: Scan, end: Fraction) -> V
         color_primaries=found.color_primaries,
         full_range=found.full_range,
         hdr=_hdr(found),
+        mastering_display=found.mastering_display,
+        content_light=found.content_light,
     )
 
 
@@ -295,6 +310,8 @@ def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | 
         reorder_depth=min(16, _integer(stream.get("has_b_frames")) or 0),
         claimed_rates=rates,
         claimed_end=claimed_end,
+        mastering_display=light.mastering_display(_side_data(stream)),
+        content_light=light.content_light(_side_data(stream)),
     )
 
 

@@ -17,14 +17,14 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 import catalog.store
 from catalog import early
-from ingest import checks, container, ffprobe
+from ingest import checks, container, ffprobe, light
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
 from ingest.mp4_index import find_index, make_map, streams
@@ -38,7 +38,7 @@ from kit.process import Command, Completed, ProcessCancelled, ProcessOutOfCpu, P
 from kit.scratch import LocalCopy
 from kit.step import Beat, Step
 from kit.world import World
-from media.info import MediaInfo
+from media.info import MediaInfo, VideoStream
 from media.source_map import SourceMap
 
 REPORT_EVERY = 4096  # packets
@@ -79,7 +79,7 @@ def probe(world: World, path: Path, progress: Progress | None = None) -> MediaIn
     prober = _Prober(world, path, limits, size_bytes)
     found, complaint = prober.streams(shape)
     _refuse(checks.check_streams(found, complaint, limits))
-    return _verdict(found, prober.packets(found, progress), shape, size_bytes, limits)
+    return prober.light(_verdict(found, prober.packets(found, progress), shape, size_bytes, limits))
 
 
 def probe_by_index(world: World, copy: LocalCopy) -> Indexed | None:
@@ -95,8 +95,9 @@ def probe_by_index(world: World, copy: LocalCopy) -> Indexed | None:
         return None
     copy.need(index.header)
     shape = container.look(read, copy.size_bytes)
+    prober = _Prober(world, copy.path, limits, copy.size_bytes)
     try:
-        found, complaint = _Prober(world, copy.path, limits, copy.size_bytes).streams(shape)
+        found, complaint = prober.streams(shape)
     except Rejected:  # let the whole file say why
         return None
     _refuse(checks.check_streams(found, complaint, limits))
@@ -108,7 +109,11 @@ def probe_by_index(world: World, copy: LocalCopy) -> Indexed | None:
     if packets >= REPORT_EVERY:
         _refuse(checks.check_count(len(video.track), packets, copy.size_bytes))
     info = _verdict(found, scan(video, tracks), shape, copy.size_bytes, limits)
-    return Indexed(info, index.digest, make_map(index, found, tracks))
+    source_map = make_map(index, found, tracks)
+    if info.video is not None and _is_dark(info.video):
+        copy.need(source_map.video_ranges(info.video.start, info.video.start))
+        info = prober.light(info)
+    return Indexed(info, index.digest, source_map)
 
 
 def _verdict(found: Found, scanned: Scan, shape: container.Shape, size_bytes: int, limits: Limits) -> MediaInfo:
@@ -130,6 +135,11 @@ def _read_ahead(copy: LocalCopy) -> container.Read:
 def _refuse(reason: Rejected | None) -> None:
     if reason is not None:
         raise reason
+
+
+def _is_dark(video: VideoStream) -> bool:
+    """Whether nobody has said how bright this HDR10 source is."""
+    return video.color_transfer == "smpte2084" and not video.mastering_display
 
 
 class _Prober:
@@ -160,6 +170,16 @@ class _Prober:
             raise checks.explain_failure(shape, complaint, self._limits)
         # Nothing goes between the lines: the runner hands over a very long one in pieces.
         return ffprobe.parse_streams("".join(lines)), complaint
+
+    def light(self, info: MediaInfo) -> MediaInfo:
+        """The same with what the first picture says of its light, where that matters and the container is silent."""
+        video = info.video
+        if video is None or not _is_dark(video):
+            return info
+        lines: list[str] = []
+        done = self._run(ffprobe.picture_command(self._program, self._path, self._limits.pixels, video.index), lines.append)
+        mastering, content = light.of_first_picture("".join(lines)) if done.exit_code == 0 else ("", "")
+        return replace(info, video=replace(video, mastering_display=mastering, content_light=content))
 
     def packets(self, found: Found, progress: Progress | None) -> Scan:
         """Every packet of the file, summed up. A damaged end is no error here: the sums show it."""

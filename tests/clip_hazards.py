@@ -133,6 +133,7 @@ def _dolby_vision(name: str, base: str, profile: int, compatibility: int) -> Non
 
 _dolby_vision("dolby-vision-5", "hevc-10bit", 5, 0)
 _dolby_vision("dolby-vision-8.1", "hdr10", 8, 1)
+_dolby_vision("dolby-vision-8.4", "hlg", 8, 4)
 
 
 @recipe("prores", ".mov")
