@@ -50,10 +50,11 @@ def lose(conn: Connection, asset_id: str, plan_digest: str, renditions: Iterable
         conn.execute(select(func.pg_notify(SEGMENTS_CHANNEL, f"{asset_id}/{plan_digest}/{name}")))
 
 
-def republish(conn: Connection, asset_id: str, plan_digest: str, playlist: str) -> None:
-    """The presentation of this plan that promises what is not made yet promises this from now on."""
+def republish(conn: Connection, asset_id: str, plan_digest: str, bare: str, playlist: str) -> None:
+    """The presentation of this plan that promises what is not made yet promises this from now on: `bare` without text tracks, `playlist`
+    with them."""
     mine = (presentations.c.asset_id == asset_id) & (presentations.c.plan_digest == plan_digest) & (presentations.c.stage == "planned")
-    merged = presentations.c.multivariant.op("||")(func.jsonb_build_object("playlist", playlist).cast(Json))
+    merged = presentations.c.multivariant.op("||")(func.jsonb_build_object("bare", bare, "playlist", playlist).cast(Json))
     conn.execute(update(presentations).where(mine).values(multivariant=merged, published_at=func.clock_timestamp()))
 
 

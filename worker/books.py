@@ -14,7 +14,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early, lost
+from catalog import early, lost, track_store
 from catalog.asset import Asset, AssetEvent
 from catalog.lost import Lost
 from kit import job_store
@@ -22,6 +22,7 @@ from kit.errors import NotFound
 from kit.jobs import NewJob
 from media.ids import AssetId
 from media.plan import EncodePlan
+from packager.text import with_text
 from worker import arrival
 
 
@@ -126,7 +127,8 @@ class SqlBooks:
 
     def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, playlist: str) -> None:
         lost.lose(self.conn, asset_id, plan_digest, renditions, cause)
-        lost.republish(self.conn, asset_id, plan_digest, playlist)
+        tracks = track_store.tracks_of(self.conn, [asset_id])[asset_id]
+        lost.republish(self.conn, asset_id, plan_digest, playlist, with_text(playlist, tracks))
 
     def give_up(self, asset_id: str, code: str, detail: str) -> None:
         with suppress(NotFound):

@@ -39,6 +39,7 @@ class Pipeline:
     log: list[str] | None = None
     events: int = 0
     idle: dict[Process, None] = field(default_factory=dict)  # workers that wait for a ring
+    held: list[Claim] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance, clock = Chance(self.seed), Clock()
@@ -242,9 +243,11 @@ class Pipeline:
             self.say(f"{name} claims {job.kind} {job.subject}")
             yield 0.01
             claim = Claim(self, job, group)
+            self.held.append(claim)
             self.agenda.start(f"heart of {name}", self._heart(claim), group, BEAT_S)
             yield from self._attempt(claim, name)
             claim.over = True
+            self.held.remove(claim)
 
     def _attempt(self, claim: Claim, name: str) -> Life:
         error: HeadwaterError | None = None
@@ -324,19 +327,33 @@ class Pipeline:
         group.stopped_until = self.db.clock.seconds + self.chance.roll.uniform(1, 180)
         self.say(f"{group.name} is stopped until {group.stopped_until:.1f}")
 
-    def _kill(self, group: Group) -> None:
-        self.say(f"{group.name} is killed")
+    def _kill(self, group: Group, *, asked: bool | None = None) -> None:
+        """At times it is asked to go, and hands back what it holds."""
+        asked = self.chance.happens(0.3) if asked is None else asked
+        self.say(f"{group.name} is {'told to go' if asked else 'killed'}")
+        for claim in [claim for claim in self.held if claim.group is group]:
+            self.held.remove(claim)
+            if asked:
+                self._hand_back(claim.job)
         for process in group.processes:
             self.idle.pop(process, None)
         group.kill()
         self.agenda.start(f"start of {group.name}", self._again(group), Group("supervisor"), 3.0)
+
+    def _hand_back(self, job: Job) -> None:
+        try:
+            with self.db.begin() as conn:
+                conn.speaker = job
+                self.jobs.release(conn, job)
+        except (Refused, Away):
+            pass
 
     def kill_soon(self, group: Group) -> None:
         """By what it is doing at this moment."""
         self.agenda.start("kernel", self._by_kernel(group), Group("kernel"))
 
     def _by_kernel(self, group: Group) -> Life:
-        self._kill(group)
+        self._kill(group, asked=False)
         return
         yield 0.0
 
