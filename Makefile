@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend simulate compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -49,6 +49,15 @@ bench-sandbox: $(VENV)/.test ## What the sandbox adds to one FFmpeg run
 bench-recommend: $(VENV)/.test ## Training, ranking, pages of suggestions and events
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.recommend
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.recommend_serving
+
+bench-resume: $(VENV)/.test ## 1,000 uploads resumed after the API was killed in the middle of them
+	@$(BIN)/python -m bench.resume
+
+crash-points: $(VENV)/.test ## Kill the pipeline at every commit and every store call, and see it recover
+	@$(BIN)/python -m tests.crash
+
+chaos: $(VENV)/.test ## 500 kills of every part while titles arrive: nothing lost, doubled, orphaned or changed (about 45 minutes)
+	@$(BIN)/python -m bench.chaos
 
 SEEDS ?= 100000
 FROM ?= 0

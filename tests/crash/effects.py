@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from sqlalchemy import Connection, Engine, event
 
-from kit.process import Command, Completed, Runner
+from kit.process import Command, Completed, ProcessCancelled, Runner
 from kit.storage import ObjectInfo, OpenMultipart, Storage, StoredPart
 from tests.crash.points import Points
 
@@ -122,7 +122,11 @@ class ReplayRunner:
 
     def __init__(self, takes: Path, real: Runner, points: Points) -> None:
         self._takes, self._real, self._points = takes, real, points
-        self._lasts = False
+        self._lasts = self._stops = False
+
+    def stop(self) -> None:
+        """The next run is broken off."""
+        self._stops = True
 
     def last(self) -> None:
         """The next run takes until a heartbeat has been sent."""
@@ -130,6 +134,9 @@ class ReplayRunner:
 
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None, cancel: threading.Event | None = None) -> Completed:
         self._points.reach("run", "before")
+        if self._stops:
+            self._stops = False
+            raise ProcessCancelled("The program was ended because its worker stops.")
         path = self._takes / _name(command, listens=on_line is not None)
         if not path.exists():
             self._record(command, path, listens=on_line is not None, cancel=cancel)

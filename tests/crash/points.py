@@ -22,7 +22,7 @@ from types import FrameType
 from kit.jobs import Job
 
 ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "origin", "recommend", "web", "worker")
-PASSAGES = frozenset({"transaction", "_insist", "_thread"})  # functions that only pass an effect on
+PASSAGES = frozenset({"ingest.sessions.transaction", "kit.step._insist", "kit.step.run", "ingest.writer._thread"})  # only pass effects on
 LASTING_S = 30.0  # for what comes by itself, in a run that waits for it
 
 TIMED = {"heartbeat": "kit.step._renew", "lease": "ingest.sessions.still_held"}
@@ -85,7 +85,7 @@ def _where() -> str:
     while frame is not None and not kind:
         module, function = str(frame.f_globals.get("__name__", "")), frame.f_code.co_name
         if not found and module.partition(".")[0] in ROOMS and not module.startswith(("kit.db", "kit.storage")):
-            found = "" if function in PASSAGES or function.startswith("<") else f"{module}.{function}"
+            found = "" if f"{module}.{function}" in PASSAGES or function.startswith("<") else f"{module}.{function}"
         if found and module == "kit.step":
             job = frame.f_locals.get("job") or getattr(frame.f_locals.get("self"), "job", None)
             kind = f" [{job.kind}]" if isinstance(job, Job) else ""

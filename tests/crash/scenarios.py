@@ -225,6 +225,17 @@ def some_days_later(stage: Stage) -> None:
     stage.pass_time(3 * 86400)
 
 
+def stop_a_worker(stage: Stage) -> None:
+    stage.work_and_stop()
+
+
+def tidy(stage: Stage) -> None:
+    """The daily round, with something to be found: an upload that no row knows."""
+    if stage.noted("stray") is None:
+        stage.note("stray", stage.unseen.create_multipart(keys.source(AssetId("ast_nobody"))))
+    stage.tidy()
+
+
 def lose_a_worker(stage: Stage) -> None:
     """One that claims a job and is never heard of again; time passes, and the sweeper takes the job back."""
     with stage.admin.begin() as conn:
@@ -257,7 +268,7 @@ def _assets(stage: Stage) -> list[str]:
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("tus", (send_by_tus, sweep, work_long)),
+        Scenario("tus", (send_by_tus, sweep, stop_a_worker, work_long)),
         Scenario("put", (send_a_part, put_whole, work)),
         Scenario("import", (ask_for_import, work)),
         Scenario("drop", (drop_a_file, sweep, work)),
@@ -266,7 +277,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("seek", (put_whole, plan_only, seek, lose_a_worker, work)),
         Scenario("deleted", (put_whole, plan_only, delete, work, some_time_later, work), ends="deleted"),
         Scenario("cancelled", (send_most_and_work, cancel, some_time_later, sweep, work), ends="deleted"),
-        Scenario("expired", (send_most_and_work, some_days_later, sweep, work, some_time_later, work), ends="errored"),
+        Scenario("expired", (send_most_and_work, some_days_later, sweep, work, some_time_later, work, tidy), ends="errored"),
     )
 }
 

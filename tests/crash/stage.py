@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,6 @@ from sqlalchemy import Engine, text
 import ingest.expiry
 import ingest.incoming
 import worker.outbox
-from ingest import strays
 from kit import db, scratch
 from kit.clock import SystemClock
 from kit.process import SubprocessRunner
@@ -121,6 +121,19 @@ class Stage:
                 return
             most = None if most is None else most - 1
 
+    def work_and_stop(self) -> None:
+        """A worker that is told to stop in the middle of a job, and hands it back."""
+        stopping = threading.Event()
+        stopping.set()
+        self.runner.stop()
+        run_step(self.world, STEPS, VideoFlow(), "worker", stopping=stopping)
+
+    def tidy(self) -> None:
+        """What is done once a day, some days from now."""
+        later = replace(self.world, clock=LaterClock(3))
+        sweeper.ask_for_strays(later)
+        run_step(later, STEPS, VideoFlow(), "worker")
+
     def sweep(self) -> None:
         sweeper.sweep_jobs(self.world, VideoFlow())
         worker.outbox.flush(self.world, ringing(self.points))
@@ -138,9 +151,7 @@ class Stage:
         self.pass_time(3 * 86400)
         self.sweep()
         self.work()
-        with self.world.db.begin() as conn:
-            strays.ask(conn, LaterClock(3).now())
-        run_step(replace(self.world, clock=LaterClock(3)), STEPS, VideoFlow(), "worker")
+        self.tidy()
         self.pass_time(600)
         self.sweep()
         self.work()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import suite
+from tests.crash import coverage, suite
 from tests.live import LiveServers
 
 SEED = 4
@@ -17,12 +17,15 @@ PROCESSES = 2
 LEAST = 300  # points that there are
 
 
+@pytest.mark.timeout(1800)  # it waits for nothing; a busy machine makes it slow
 def test_the_pipeline_recovers_from_death_at_any_point(servers: LiveServers, tmp_path: Path) -> None:
     with suite.testers(servers, tmp_path / "run", PROCESSES) as found:
         every = suite.all_places(found)
         report = suite.try_places(found, suite.sample(every, 0, SEED), every)
     print(report)
     assert len(every) >= LEAST
+    unseen = set(coverage.functions(suite.TOP)) - coverage.reached(place.name for place in every) - coverage.ELSEWHERE.keys()
+    assert unseen == set(), "these have effects, and no scenario in tests/crash/scenarios.py comes by"
     assert report.bad == [], str(report)
     assert len(report.missed) * 20 <= len(report.results), str(report)  # a run that was to die and did not shows nothing
 
