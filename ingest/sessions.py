@@ -22,7 +22,7 @@ from catalog.early import Early
 from ingest import quota, store, strays, upload
 from ingest.received import received, received_early
 from ingest.upload import Offer, Tail, UploadEvent, UploadGone, UploadSession, UploadState
-from kit import db, ids
+from kit import db, ids, once
 from kit.errors import Unavailable
 from kit.storage import MissingUpload, StorageRefused, StoredPart
 from kit.world import World
@@ -51,6 +51,8 @@ def create(world: World, new: NewAsset, *, owner: str, size_bytes: int | None, m
     allowed = quota.Quota(world.settings.max_open_uploads, world.settings.max_open_upload_bytes)
     promised = limit if size_bytes is None else size_bytes
     with transaction(world) as conn:
+        if (made := once.made_before(conn)) is not None:
+            return store.get(conn, made)[0]
         quota.check(store.reserved(conn, owner, limit), promised, allowed)
         asset = catalog.store.create_asset(conn, new)
         session = store.create(
@@ -65,6 +67,7 @@ def create(world: World, new: NewAsset, *, owner: str, size_bytes: int | None, m
                 metadata=metadata,
             ),
         )
+        once.note(conn, session.id)
         return _complete(conn, session) if size_bytes == 0 else session
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from catalog import pictures, store, views
 from catalog.asset import Asset, AssetStatus, NewAsset
 from catalog.store import AssetFilter
+from kit import once
 from kit.errors import BadRequest, NotFound
 from kit.world import World
 from media.ids import AssetId
@@ -142,8 +143,11 @@ def _add_changing(api: APIRouter, world: World) -> None:
             playback_policy=body.playback_policy,
         )
         with world.db.begin() as conn:
-            asset = store.create_asset(conn, new)
-            request_import(conn, asset.id, body.input_url)
+            made = once.made_before(conn)
+            asset = store.create_asset(conn, new) if made is None else store.get_asset(conn, made)
+            if made is None:
+                once.note(conn, asset.id)
+                request_import(conn, asset.id, body.input_url)
             _reply(response, asset)
             response.headers["Location"] = f"/v1/assets/{asset.id}"
             return present(conn, world, store.get_asset(conn, asset.id))

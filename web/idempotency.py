@@ -5,7 +5,8 @@ request under the same key 422, and one that comes while the first is still runn
 that say "try again" (409, 429, 5xx) are not kept.
 
 An ASGI middleware, because it has to see the request before any route and the whole reply after it. It buffers both, which
-JSON is small enough for; upload bytes under such a key are refused, since tus has its own way of being repeated.
+JSON is small enough for; what it makes is noted in the transaction that makes it (`kit.once`), so that a server which dies before
+the reply is kept does not make it twice. Upload bytes under such a key are refused, since tus has its own way of being repeated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import Principal
 from kit.errors import BadRequest, Conflict, Forbidden, HeadwaterError, Retry, Unauthorized
+from kit.once import Memory, remembering
 from kit.world import World
 from web import store
 from web.body_limit import UPLOADS
@@ -154,12 +156,17 @@ class Idempotency:
 
     async def _carry_out(self, asked: Asked, scope: Scope, recorder: _Recorder) -> Reply:
         finished = False
+        memory = Memory(
+            lambda conn: store.made(conn, asked.principal, asked.key),
+            lambda conn, made: store.note_made(conn, asked.principal, asked.key, made),
+        )
         try:
-            await self._app(scope, recorder.receive, recorder.send)
+            with remembering(memory):
+                await self._app(scope, recorder.receive, recorder.send)
             reply = recorder.reply()
-            finished = 0 < reply.status < 500 and reply.status not in _TRY_AGAIN
-            if finished:
+            if 0 < reply.status < 500 and reply.status not in _TRY_AGAIN:
                 await run_in_threadpool(self._finish, asked, kept(reply, scope["path"]))
+                finished = True
             return reply
         finally:
             if not finished:

@@ -122,6 +122,30 @@ def test_a_process_that_died_does_not_hold_its_key_for_ever(api: Api, world: Wor
     assert "idempotency-replayed" not in upload(api).headers
 
 
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/uploads", {"title": "Film"}), ("/v1/assets", {"input_url": "https://example.com/a.mp4"}), ("/v1/tus", None)]
+)
+@pytest.mark.parametrize("died", [True, False])
+def test_what_was_made_before_the_reply_was_kept_is_not_made_again(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, str] | None, *, died: bool
+) -> None:
+    """A server that dies between the two, and a database that goes away between them."""
+    more = {} if body is not None else {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    with monkeypatch.context() as broken:
+        gone = Unavailable("The database does not answer.")
+        broken.setattr("web.store.finish", lambda *_: (_ for _ in ()).throw(gone))
+        if died:
+            broken.setattr("web.store.release", lambda *_: None)
+        assert api.post(path, json=body, headers=KEY | more).status_code == 503
+    if died:
+        is_problem(api.post(path, json=body, headers=KEY | more), 409, "idempotency_running")
+        with world.db.begin() as conn:
+            conn.execute(text("UPDATE idempotency_keys SET begun_at = now() - interval '2 minutes'"))
+        is_problem(api.post("/v1/uploads", json={"title": "Another"}, headers=KEY), 422, "idempotency_mismatch")
+    assert api.post(path, json=body, headers=KEY | more).status_code == 201
+    assert len(api.get("/v1/assets").json()["data"]) == 1
+
+
 def test_a_key_is_forgotten_after_a_day(api: Api, world: World) -> None:
     first = upload(api)
     with world.db.begin() as conn:
