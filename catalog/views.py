@@ -8,11 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from catalog import lost, pictures, store, track_store
+from catalog import lost, pictures, sounds, store, track_store
 from catalog.asset import Asset, Playback
 from catalog.lost import Lost
 from catalog.plan_store import RenditionRow
 from catalog.progress import AssetProgress, JobTally, RenditionProgress, asset_progress, rendition_progress
+from catalog.sounds import Sound
 from catalog.track import Track
 
 
@@ -21,6 +22,7 @@ class RenditionView:
     row: RenditionRow
     progress: RenditionProgress
     lost: Lost | None = None  # why it was given up
+    sound: Sound | None = None  # of audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ def compose(
     return AssetView(asset, asset_progress(asset.status, tallies), renditions, playbacks)
 
 
+def _heard(view: AssetView, heard: Mapping[tuple[str, str, str], Sound]) -> AssetView:
+    """With what is known of its audio renditions."""
+    known = (heard.get((view.asset.id, item.row.plan_digest, item.row.name)) for item in view.renditions)
+    return replace(view, renditions=tuple(replace(item, sound=sound) for item, sound in zip(view.renditions, known, strict=True)))
+
+
 def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[AssetView, ...]:
     """The views of `assets` at this moment, in their order."""
     asset_ids = [asset.id for asset in assets]
@@ -60,5 +68,7 @@ def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[Asse
     causes = lost.causes(conn, asset_ids)
     tracks = track_store.tracks_of(conn, asset_ids)
     views = (compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], causes) for asset in assets)
+    heard = sounds.of_assets(conn, asset_ids)
+    views = (_heard(view, heard) for view in views)
     shown = pictures.shown(conn, asset_ids)
     return tuple(replace(view, tracks=tracks[view.asset.id], pictures=shown[view.asset.id]) for view in views)

@@ -79,6 +79,11 @@ class Settings:
     lowest_rung_first: bool = _setting(
         False, doc="Make the lowest rung to its end before the others: a tenth more CPU, and any place of a long title is there sooner."
     )
+    normalize_audio: bool = _setting(
+        False,
+        doc="Make every track of sound as loud as others (-18 LUFS, true peak at most -1 dBTP). The whole track is then measured before "
+        "anything is encoded, so a long title can be watched later.",
+    )
     worker_processes: int = _setting(0, doc="Encode processes of one worker; 0 means one for each core.")
     sandbox: Level = _setting(
         "full", doc="The weakest sandbox in which FFmpeg may open an upload; a machine that offers less refuses all media."

@@ -1,17 +1,24 @@
-"""The sound: the whole track, published while it is encoded, or one segment of it."""
+"""The sound: a whole track, published while it is encoded and measured at the end, or one segment of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import catalog.store
-from kit.errors import Rejected
+from catalog import sounds
+from catalog.asset import Asset
+from kit import scratch, tools
+from kit.errors import Rejected, StepFailed
 from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
+from media import keys
+from media.plan import EncodePlan
 from media.rendition import AudioRendition
+from media.source_map import merged
+from transcode import loudness
 from transcode.cut import AudioCutter, header_size, whole_fragments
-from transcode.ffmpeg.audio import audio_command, audio_run, audio_segment_command
+from transcode.ffmpeg.audio import audio_command, audio_run, audio_segment_command, loudness_command, source_loudness_command
 from transcode.ffmpeg.run import Work
 from transcode.plan import audio_needs
 from transcode.progress import Report
@@ -37,6 +44,7 @@ def audio(world: World, job: Job, beat: Beat) -> Measured:
 def _whole(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
     duration_s = float(title.plan.grid.duration)
     if len(title.stored(track.name, range(title.plan.grid.segment_count))) == title.plan.grid.segment_count:
+        _measure_stored(title, track, job, beat)
         return
     with title.work(job, audio_needs(title.plan, track, title.video, 0, title.plan.grid.audio_frames)) as work:
         published = _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan), beat)
@@ -47,6 +55,47 @@ def _whole(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
 
         run(title.world, audio_command(work, track), tell)
         published.finish()
+        _measure(title, track, work, beat)
+
+
+def _measure_stored(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
+    """A track that was made whole by somebody who could not measure it any more."""
+    plan, asset = title.plan, title.asset.id
+    with title.world.db.connect() as conn:
+        if sounds.is_measured(conn, asset, plan.digest, track.name):
+            return
+    names = [keys.init_segment(asset, plan.digest, track.name)]
+    names += [keys.media_segment(asset, plan.digest, track.name, index) for index in range(plan.grid.segment_count)]
+    with scratch.work_dir(title.world.settings.scratch_dir, job.id) as folder:
+        work = Work(plan, title.source, folder, folder, tools.ffmpeg(title.world.settings))
+        with _output(work, track.name).open("wb") as file:
+            for name in names:
+                file.write(title.world.storage.get(name))
+        _measure(title, track, work, beat)
+
+
+def measured_gains(world: World, asset: Asset, plan: EncodePlan, job: Job) -> dict[str, float]:
+    """The first of two passes, before anything is encoded: by how many decibels to change each rendition (`transcode.loudness`)."""
+    if asset.source is None or asset.source.video is None or asset.source_key is None or asset.source_size_bytes is None:
+        raise StepFailed("The asset has no source.", code="no_source")
+    with world.db.connect() as conn:
+        places = catalog.store.load_source_map(conn, asset.id)
+    whole = [audio_needs(plan, track, asset.source.video, 0, plan.grid.audio_frames).audio for track in plan.audio]
+    ranges = None if places is None else merged([piece for item in whole if item is not None for piece in places.audio_ranges(*item)])
+    settings = world.settings
+    limit = settings.scratch_budget_bytes or None
+    with (
+        scratch.fetch(world.storage, asset.source_key, asset.source_size_bytes, settings.scratch_dir, ranges, limit_bytes=limit) as source,
+        scratch.work_dir(settings.scratch_dir, job.id) as folder,
+    ):
+        work = Work(plan, asset.source, source, folder, tools.ffmpeg(settings))
+        said = {track.name: run(world, source_loudness_command(work, track)).stderr for track in plan.audio}
+    return {name: loudness.gain_db(loudness.read(text.decode(errors="replace"))) for name, text in said.items()}
+
+
+def _measure(title: Title, track: AudioRendition, work: Work, beat: Beat) -> None:
+    found = loudness.read(run(title.world, loudness_command(work, track)).stderr.decode(errors="replace"))
+    beat.commit(lambda conn: sounds.set_loudness(conn, title.asset.id, title.plan.digest, track.name, found))
 
 
 def audio_segment(title: Title, track: AudioRendition, index: int, job: Job, beat: Beat) -> Measured:

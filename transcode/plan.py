@@ -71,6 +71,11 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
     return _with_digest(plan)
 
 
+def with_gains(plan: EncodePlan, gains_db: Mapping[str, float]) -> EncodePlan:
+    """The same plan with renditions of sound made louder or quieter, by their names."""
+    return _with_digest(replace(plan, audio=tuple(replace(track, gain_db=gains_db.get(track.name, 0.0)) for track in plan.audio)))
+
+
 def _display_size(video: VideoStream) -> Size:
     """The size in square pixels. Pixels that are nearly square are an encoder's rounding (854x480 called 16:9), not a wish to stretch."""
     if abs(video.pixel_aspect - 1) > NEARLY_SQUARE:

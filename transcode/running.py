@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kit import log
-from kit.process import Command
+from kit.process import Command, Completed
 from kit.world import World
 from transcode.failures import explain, technical
 from transcode.progress import ProgressReader, Report
@@ -15,7 +15,7 @@ ENCODED = 0.95  # the share of a step's progress that FFmpeg's own end stands fo
 _log = log.logger(__name__)
 
 
-def run(world: World, command: Command, on_report: Callable[[Report], None] | None = None) -> None:
+def run(world: World, command: Command, on_report: Callable[[Report], None] | None = None) -> Completed:
     """Run FFmpeg to its end. Raises what `transcode.failures` makes of a bad one, and what `Runner.run` raises."""
     reader = ProgressReader()
 
@@ -29,3 +29,4 @@ def run(world: World, command: Command, on_report: Callable[[Report], None] | No
         error = explain(completed)
         _log.warning("FFmpeg failed", code=error.code, said=technical(completed), command=str(command))
         raise error
+    return completed

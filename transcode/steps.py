@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import pictures
+from catalog import pictures, sounds
 from kit import scratch, tools
 from kit.errors import StepFailed
 from kit.jobs import Job
@@ -21,11 +21,11 @@ from kit.step import Beat, Step
 from kit.world import World
 from media import keys
 from media.plan import EncodePlan
-from transcode.audio_steps import audio, audio_segment
+from transcode.audio_steps import audio, audio_segment, measured_gains
 from transcode.ffmpeg.headers import init_commands
 from transcode.init_steps import init_again, save_nothing
 from transcode.picture_steps import preview, save_pictures, storyboard, thumbnail
-from transcode.plan import PlanOptions, make_plan
+from transcode.plan import PlanOptions, make_plan, with_gains
 from transcode.poster_steps import poster, save_poster, still
 from transcode.profiles import named
 from transcode.running import run
@@ -51,6 +51,8 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
     program = tools.ffmpeg(world.settings)
     options = PlanOptions(world.settings.chunk_s, named(asset.profile, world.settings.default_profile), world.settings.lowest_rung_first)
     made = make_plan(asset.source, asset.source_digest, options, tools.encoder_version(world.runner, program))
+    if world.settings.normalize_audio and made.audio:
+        made = with_gains(made, measured_gains(world, asset, made, job))
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
         for command in init_commands(made, folder, program):
             run(world, command)
@@ -65,6 +67,7 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
 
 def save_plan(conn: Connection, _world: World, job: Job, result: Planned) -> None:
     catalog.store.save_plan(conn, job.asset_id, result.plan, result.inits)
+    sounds.save(conn, job.asset_id, result.plan)
 
 
 def segment(world: World, job: Job, beat: Beat) -> Measured:

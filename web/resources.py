@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from captions.resources import FEW_PROBLEMS, TrackResource, track_resource
+from catalog import sounds
 from catalog.asset import Asset, AssetStatus, PlaybackPolicy, Profile
 from catalog.views import AssetView, RenditionView
 from media.info import Hdr, MediaInfo
@@ -101,6 +102,25 @@ class Source(BaseModel):
     hdr: Hdr | None
 
 
+class Loudness(BaseModel):
+    """EBU R 128 figures of a whole track; null where there is nothing but silence."""
+
+    integrated_lufs: float | None
+    range_lu: float | None
+    true_peak_dbtp: float | None
+
+
+class Sound(BaseModel):
+    """What an audio rendition is. `gain_db` is what normalisation changed it by; `loudness` is measured when the track is whole."""
+
+    language: str
+    label: str
+    channels: int
+    default: bool
+    gain_db: float
+    loudness: Loudness | None
+
+
 class Rendition(BaseModel):
     """One stream of the presentation. Bit rates are null until all of its segments have been measured."""
 
@@ -116,6 +136,7 @@ class Rendition(BaseModel):
     progress: float
     fps: float | None
     error: AssetError | None = None
+    sound: Sound | None = None
 
 
 class PlaybackId(BaseModel):
@@ -214,6 +235,21 @@ def source_resource(info: MediaInfo) -> Source:
     )
 
 
+def _sound_resource(sound: sounds.Sound) -> Sound:
+    found = sound.loudness
+    figures = None
+    if found is not None:
+        figures = Loudness(integrated_lufs=found.integrated_lufs, range_lu=found.range_lu, true_peak_dbtp=found.true_peak_dbtp)
+    return Sound(
+        language=sound.language,
+        label=sound.label,
+        channels=sound.channels,
+        default=sound.is_default,
+        gain_db=sound.gain_db,
+        loudness=figures,
+    )
+
+
 def rendition_resource(view: RenditionView) -> Rendition:
     row, progress = view.row, view.progress
     return Rendition(
@@ -229,6 +265,7 @@ def rendition_resource(view: RenditionView) -> Rendition:
         progress=round(progress.progress, 4),
         fps=progress.fps,
         error=AssetError(code=view.lost.code, detail=view.lost.detail) if view.lost else None,
+        sound=_sound_resource(view.sound) if view.sound else None,
     )
 
 

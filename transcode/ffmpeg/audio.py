@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import ffmpeg
 
 from kit.process import Command
+from kit.sandbox import Confinement
+from media import accepted
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.plan import EncodePlan
 from media.rendition import AudioRendition
@@ -54,8 +57,35 @@ def audio_run(plan: EncodePlan, container: str, index: int) -> tuple[int, int]:
     return begin, min(plan.grid.audio_frames, end + AUDIO_RUN_OUT_FRAMES)
 
 
+def loudness_command(work: Work, track: AudioRendition) -> Command:
+    """How loud the track is that `audio_command` has made: `transcode.loudness` reads what it prints."""
+    made = work.out_dir / f"{track.name}.mp4"
+    sound = ffmpeg.input(file_url(made), protocol_whitelist=",".join(accepted.PROTOCOLS), format_whitelist="mov", codec_whitelist="aac")
+    return _measured(work, sound["a:0"], replace(confinement(work, SMALL_MEMORY_BYTES), reads=(made,)))
+
+
+def source_loudness_command(work: Work, track: AudioRendition) -> Command:
+    """How loud it will be as it is, from the whole of the source: the first of the two passes that make it as loud as others."""
+    return _measured(work, _sound(work, track, 0, work.plan.grid.audio_frames, None), confinement(work, SMALL_MEMORY_BYTES))
+
+
+def _measured(work: Work, sound: Stream, confine: Confinement) -> Command:
+    output = ffmpeg.output(sound.filter("ebur128", peak="true", framelog="quiet"), "-", f="null")
+    command = command_of([output], work.program, confine, timeout_s=300 + float(work.info.duration))
+    told = tuple("level+info" if word == "level+error" else word for word in command.argv)  # the figures come at this level
+    return replace(command, argv=told)
+
+
 def _audio_run(work: Work, rendition: AudioRendition, begin: int, end: int, seek: Fraction | None) -> Command:
     """AAC frames [begin, end) of the track, in one encoder run. `seek`: the source time to begin reading at."""
+    output = audio_output(_sound(work, rendition, begin, end, seek), rendition, work.out_dir)
+    # Audio is computed in floating point, which SIMD code of different CPUs rounds differently. Plain code costs 3 % more here.
+    confine = confinement(work, SMALL_MEMORY_BYTES)
+    return command_of([output], work.program, confine, timeout_s=300 + float(work.info.duration), cpu_flags="0")
+
+
+def _sound(work: Work, rendition: AudioRendition, begin: int, end: int, seek: Fraction | None) -> Stream:
+    """What is encoded as these frames."""
     stream = next(item for item in work.info.audio if item.index == rendition.source_index)
     samples = (end - begin) * AAC_FRAME_SAMPLES
     shift = round(work.plan.origin * AUDIO_RATE_HZ) + begin * AAC_FRAME_SAMPLES
@@ -70,13 +100,11 @@ def _audio_run(work: Work, rendition: AudioRendition, begin: int, end: int, seek
     # Gaps are filled and overlaps dropped from 20 ms on; at swresample's own 100 ms, lips would be seen to be out of step.
     sound = sound.filter("aresample", AUDIO_RATE_HZ, **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
     sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts=LAYOUTS[rendition.channels])
+    if rendition.gain_db:
+        sound = sound.filter("volume", f"{rendition.gain_db}dB")
     if rendition.limited:
         sound = sound.filter("alimiter", limit=LIMIT, attack=5, release=50, level=0, latency=1).filter("aformat", sample_fmts="fltp")
-    sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
-    output = audio_output(sound, rendition, work.out_dir)
-    # Audio is computed in floating point, which SIMD code of different CPUs rounds differently. Plain code costs 3 % more here.
-    confine = confinement(work, SMALL_MEMORY_BYTES)
-    return command_of([output], work.program, confine, timeout_s=300 + float(work.info.duration), cpu_flags="0")
+    return sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
 
 
 def audio_output(sound: Stream, rendition: AudioRendition, out_dir: Path) -> Stream:
