@@ -33,7 +33,7 @@ _ABOUT_COMMANDS = """\
 Results go to standard output, progress and complaints to standard error. `--json` prints one JSON value and nothing else. Progress
 bars and colours appear on terminals only; `NO_COLOR` turns colours off. No command asks a question where there is no terminal.
 
-`upload`, `status`, `list` and `delete` talk to the server at `HEADWATER_URL` with the key `HEADWATER_API_KEY`; without these, to
+`upload`, `status`, `list`, `delete` and `tracks` talk to the server at `HEADWATER_URL` with the key `HEADWATER_API_KEY`; without these, to
 the one that `headwater up` runs on the local data folder (`.headwater` in a source tree, otherwise the user's data folder), with
 its key."""
 

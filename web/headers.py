@@ -15,7 +15,7 @@ _PAGE_POLICY = "; ".join(
         "script-src 'self'",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
+        "media-src 'self' blob: data:",  # hls.js makes an empty caption track of "data:,WEBVTT"
         "font-src 'self' data:",
         "connect-src 'self'",
         "worker-src 'self' blob:",

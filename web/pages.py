@@ -136,7 +136,9 @@ class _Pages:
         if any(item.id == playback_id and item.policy == "signed" for item in loaded.playbacks):
             raise Forbidden("This video needs a signed address.", code="signature_required")
         has_poster = presentation is not None and presentation.has_poster
-        return views.watch(asset_resource(loaded), playback_id, published=presentation is not None, has_poster=has_poster)
+        has_chapters = presentation is not None and bool(presentation.multivariant.get("chapters"))
+        is_published = presentation is not None
+        return views.watch(asset_resource(loaded), playback_id, published=is_published, has_poster=has_poster, has_chapters=has_chapters)
 
     def watch(self, playback_id: str, request: Request) -> HTMLResponse:
         view = self._view(playback_id)

@@ -58,6 +58,7 @@ class WatchView:
     height: int
     playlist: str
     poster: str  # empty when there is none yet
+    chapters: str = ""
     storyboard: str = ""
 
     @property
@@ -134,7 +135,7 @@ def below(playback_id: str, asset: AssetResource, name: str) -> str:
     return f"/v/{playback_id}/{name}" if playback_id and name in asset.pictures else ""
 
 
-def watch(asset: AssetResource, playback_id: str, *, published: bool = False, has_poster: bool) -> WatchView:
+def watch(asset: AssetResource, playback_id: str, *, published: bool = False, has_poster: bool, has_chapters: bool = False) -> WatchView:
     """`published`: its playlists are there, so a player can begin and will be waited for."""
     state = card_state(asset)
     if published and state in ("receiving", "processing"):
@@ -158,4 +159,5 @@ def watch(asset: AssetResource, playback_id: str, *, published: bool = False, ha
         playlist=f"/v/{playback_id}/main.m3u8",
         poster=f"/v/{playback_id}/poster.jpg" if has_poster and state in ("playable", "ready") else "",
         storyboard=below(playback_id, asset, "storyboard.vtt"),
+        chapters=f"/v/{playback_id}/chapters.vtt" if has_chapters else "",
     )

@@ -80,9 +80,9 @@ def test_captions_on_and_off(player: Page) -> None:
     screening.ask(player, "(() => { video.addTextTrack('subtitles', 'English', 'en').mode = 'disabled'; })()")
     expect(player.locator("media-captions-button")).to_be_visible()
     player.keyboard.press("c")
-    screening.wait_until(player, "video.textTracks[0].mode === 'showing'")
+    screening.wait_until(player, "[...video.textTracks].find((track) => track.label === 'English').mode === 'showing'")
     player.keyboard.press("c")
-    screening.wait_until(player, "video.textTracks[0].mode !== 'showing'")
+    screening.wait_until(player, "[...video.textTracks].find((track) => track.label === 'English').mode !== 'showing'")
 
 
 def test_help_lists_the_keys_and_gives_the_focus_back(player: Page) -> None:

@@ -86,6 +86,23 @@ def test_deleting(local_stack: LocalStack, clips: Clips) -> None:
     assert run(local_stack, "status", made["id"]).returncode == Exit.REFUSED
 
 
+def test_tracks_are_added_listed_replaced_and_deleted(local_stack: LocalStack, sent: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "words.srt"
+    file.write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n\n2\n00:00:0x --> 1\nbad\n")
+    added = run(local_stack, "tracks", "add", sent["id"], file, "--language", "fr", "--name", "Français", "--json")
+    assert (added.returncode, added.stderr) == (Exit.OK, "words.srt:6: The times of the cue cannot be read.\n")
+    track = json.loads(added.stdout)
+    assert (track["name"], track["status"], track["cue_count"]) == ("Français", "ready", 1)
+    assert track["id"] in run(local_stack, "tracks", "list", sent["id"]).stdout
+    assert run(local_stack, "tracks", "replace", sent["id"], track["id"], file).returncode == Exit.OK
+    file.write_text("no subtitles")
+    refused = run(local_stack, "tracks", "add", sent["id"], file, "--language", "fr")
+    assert (refused.returncode, refused.stdout) == (Exit.REFUSED, "")
+    assert "no SRT" in refused.stderr
+    assert run(local_stack, "tracks", "delete", sent["id"], track["id"]).returncode == Exit.OK
+    assert json.loads(run(local_stack, "tracks", "list", sent["id"], "--json").stdout) == []
+
+
 def test_a_wrong_key_is_one_sentence(local_stack: LocalStack) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "stack.cli", "list"], cwd=TOP, capture_output=True, text=True, check=False,

@@ -13,6 +13,7 @@ import "media-chrome/dist/media-seek-forward-button.js";
 import "media-chrome/dist/media-time-display.js";
 import "media-chrome/dist/media-time-range.js";
 import "media-chrome/dist/media-volume-range.js";
+import "media-chrome/dist/media-preview-chapter-display.js";
 import "media-chrome/dist/media-preview-thumbnail.js";
 import "media-chrome/dist/media-preview-time-display.js";
 import "media-chrome/dist/menu/media-captions-menu.js";
@@ -42,7 +43,7 @@ const MENU = `
   </media-settings-menu>`;
 
 const BAR = `
-  <media-time-range class="timeline"><media-preview-thumbnail slot="preview"></media-preview-thumbnail><media-preview-time-display slot="preview"></media-preview-time-display></media-time-range>
+  <media-time-range class="timeline"><media-preview-thumbnail slot="preview"></media-preview-thumbnail><media-preview-chapter-display slot="preview"></media-preview-chapter-display><media-preview-time-display slot="preview"></media-preview-time-display></media-time-range>
   <media-control-bar class="bar">
     <media-play-button></media-play-button>
     <media-seek-backward-button seekoffset="10" class="roomy"></media-seek-backward-button>

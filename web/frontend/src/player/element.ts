@@ -2,12 +2,13 @@
 //
 // The server writes the element with its poster and, while there is nothing to play yet, with a notice; so the page stands
 // without this script and nothing moves when it arrives. Attributes: src, playback-id, name, state (processing | playable |
-// ready | failed), state-url, poster, storyboard, duration, start, and the switches autoplay, muted, loop, lazy.
+// ready | failed), state-url, poster, chapters, storyboard, duration, start, and the switches autoplay, muted, loop, lazy.
 //
 // Everything that is seen comes from here, so exchanging Media Chrome or hls.js for something else concerns this folder only.
 
 import { setText } from "../shared/dom";
 import { clock } from "../shared/format";
+import { awaitChoice } from "./captions";
 import { buildController } from "./controls";
 import { type Engine, type Problem, open } from "./engine";
 import { helpDialog } from "./help";
@@ -67,6 +68,8 @@ export class HeadwaterPlayer extends HTMLElement {
     controller.setAttribute("aria-label", `Video: ${this.text("name")}`);
     if (this.hasAttribute("duration")) controller.setAttribute("defaultduration", this.text("duration"));
     this.takePoster(controller);
+    this.takeChapters(video);
+    awaitChoice(controller, video, () => this.engine);
     this.takeStoryboard(video);
     this.applyTaste(video);
     video.autoplay = this.hasAttribute("autoplay");
@@ -84,6 +87,14 @@ export class HeadwaterPlayer extends HTMLElement {
     if (!image) return;
     image.slot = "poster";
     controller.append(image);
+  }
+
+  /** Chapters are a track of the page: they are the same in every quality, and the time bar shows them. */
+  private takeChapters(video: HTMLVideoElement): void {
+    if (!this.hasAttribute("chapters")) return;
+    const track = document.createElement("track");
+    Object.assign(track, { kind: "chapters", label: "Chapters", default: true, src: this.text("chapters") });
+    video.append(track);
   }
 
   /** The time bar finds the pictures that it shows in a track of this kind and label. */
