@@ -21,7 +21,17 @@ from sqlalchemy.exc import OperationalError
 from kit import db
 from kit.errors import Unavailable
 
-TABLE_MODULES = ("kit.job_store", "catalog.tables", "catalog.track_tables", "catalog.lost", "catalog.sounds", "ingest.store", "accounts.store", "recommend.tables", "web.store")
+TABLE_MODULES = (
+    "kit.job_store",
+    "catalog.tables",
+    "catalog.track_tables",
+    "catalog.lost",
+    "catalog.sounds",
+    "ingest.store",
+    "accounts.store",
+    "recommend.tables",
+    "web.store",
+)
 _LOCK = 0x4857_4D49  # "HWMI", for pg_advisory_lock
 
 

@@ -18,7 +18,17 @@ import sqlalchemy
 from stack import servers
 from stack.child import Child, Part
 
-TABLE_MODULES = ("kit.job_store", "catalog.tables", "catalog.track_tables", "catalog.lost", "catalog.sounds", "ingest.store", "accounts.store", "recommend.tables", "web.store")
+TABLE_MODULES = (
+    "kit.job_store",
+    "catalog.tables",
+    "catalog.track_tables",
+    "catalog.lost",
+    "catalog.sounds",
+    "ingest.store",
+    "accounts.store",
+    "recommend.tables",
+    "web.store",
+)
 _PASSWORD, _ACCESS_KEY, _SECRET_KEY = "test-database", "test-access-key", "test-secret-key"
 _TEMPLATE = "headwater_template"
 
