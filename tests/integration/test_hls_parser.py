@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from media.plan import EncodePlan
 from packager import hls
 from packager.presentation import build
 from tests.node import node
-from tests.titles import plan_of, title_of
+from tests.titles import AUDIO, plan_of, title_of
 
 FRONTEND = Path(__file__).parents[2] / "web" / "frontend"
 READER = Path(__file__).with_name("parse_playlists.mjs")
@@ -33,6 +34,8 @@ PLANS = {
     "film": plan_of(frames=24 * 95 + 7, rungs=("480p", "720p", "1080p")),
     "ntsc": plan_of(frames=30 * 61, rate=Fraction(30000, 1001)),
     "fast": plan_of(frames=60 * 13, rate=Fraction(60000, 1001), rungs=("1080p",)),
+    "several tracks": plan_of(audio=(AUDIO, replace(AUDIO, name="audio-2", source_index=2, language="de", label="German", default=False))),
+    "surround": plan_of(audio=(AUDIO, replace(AUDIO, name="audio-51", channels=6, group="surround"))),
     "silent": plan_of(frames=25 * 20, rate=Fraction(25), audio=None),
     "one frame": plan_of(frames=1),
     "half a second": plan_of(frames=12),
@@ -67,7 +70,7 @@ def test_it_accepts_and_reads_what_was_meant(said: dict[str, Any], name: str) ->
     for variant in variants:
         assert variant["rate"] == pytest.approx(float(plan.grid.frame_rate), abs=0.0005)
         assert variant["bandwidth"] >= variant["average"] > 0
-        assert len(variant["audio"]) == len(plan.audio)
+        assert len(variant["audio"]) == sum(track.group == "audio" for track in plan.audio)
     for track in plan.video:
         media, iframes = said[f"{name}/{track.name}"], said[f"{name}/{track.name}/iframes"]
         assert (media["vod"], media["ended"], media["target"]) == ("VOD", True, plan.grid.target_duration_s)
