@@ -51,6 +51,7 @@ class Points:
         """A new run, which is to die at `target`."""
         self._target = target
         self._counts: Counter[str] = Counter()
+        self._waited: set[str] = set()
         self.reached: list[Point] = []
 
     def reach(self, effect: str, when: str) -> None:
@@ -67,11 +68,16 @@ class Points:
     def wait_for(self, what: str) -> None:
         """Until this of `TIMED` has happened, in runs that are about it."""
         place = TIMED[what]
+        self._waited.add(place)
         if self._target is not None and place not in self._target.name:
             return
         end_s = time.monotonic() + LASTING_S
         while not any(place in name and " after " in name for name in tuple(self._counts)) and time.monotonic() < end_s:
             time.sleep(0.01)
+
+    def sure(self) -> list[Point]:
+        """What was reached and will be again: of what comes by itself only what was waited for."""
+        return [point for point in self.reached if not _is_timed(point.name) or any(place in point.name for place in self._waited)]
 
 
 def _is_timed(name: str) -> bool:

@@ -38,6 +38,7 @@ class Scenario:
     name: str
     acts: tuple[Act, ...]
     ends: str = "ready"
+    either: str = ""  # the end of a key whose object has two right versions
 
 
 @contextmanager
@@ -274,7 +275,8 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario("drop", (drop_a_file, sweep, work)),
         Scenario("early", (send_slowly, work)),
         Scenario("replaced", (send_most_and_work, put_another, work, some_time_later, sweep, work)),
-        Scenario("seek", (put_whole, plan_only, seek, lose_a_worker, work)),
+        # Sound that is made alone may differ in its last bits from that of the whole run; the first stays (transcode.audio_steps).
+        Scenario("seek", (put_whole, plan_only, seek, lose_a_worker, work), either="/audio/00001.m4s"),
         Scenario("deleted", (put_whole, plan_only, delete, work, some_time_later, work), ends="deleted"),
         Scenario("cancelled", (send_most_and_work, cancel, some_time_later, sweep, work), ends="deleted"),
         Scenario("expired", (send_most_and_work, some_days_later, sweep, work, some_time_later, work, tidy), ends="errored"),

@@ -54,7 +54,7 @@ class Trial:
             stage.clear()
             stage.points.begin()
             scenarios.run(stage, scenario)
-            reached = list(stage.points.reached)
+            reached = stage.points.sure()
             stage.settle()
             self._quiet[scenario.name] = (reached, self._take())
             stage.leave()
@@ -70,7 +70,7 @@ class Trial:
         left = self._place.folder / "left.pickle"
         if self._forked(lambda: left.write_bytes(pickle.dumps(self._recover(scenario)))) != 0:
             return Result(scenario.name, str(point), ended == KILLED, (f"recovery broke:\n{self._said()}",))
-        found = inventory.problems(pickle.loads(left.read_bytes()), quiet, scenario.ends)
+        found = inventory.problems(pickle.loads(left.read_bytes()), quiet, scenario.ends, scenario.either)
         return Result(scenario.name, str(point), ended == KILLED, tuple(found))
 
     def _run(self, scenario: Scenario, point: Point) -> None:
