@@ -166,19 +166,36 @@ class Inflictor:
         return not last & (above | {child.pid for child in below(processes, process.pid)})
 
     def _kill(self, target: Target, process: Process) -> bool:
-        claims = list[Claim]()
+        claims, others = list[Claim](), list[Process]()
         if target in (Target.WORKER, Target.WORKER_PROCESS):
-            pids = [process.pid, *(child.pid for child in below(table(), process.pid))]
-            with contextlib.suppress(SQLAlchemyError):
-                claims = self.recovery.claims(pids)
+            found = self._claims_of_frozen(process)
+            if found is None:
+                self.account.spared += 1
+                return False
+            claims, others = found, [member for member in below(table(), process.pid) if member.pid not in self._frozen]
         try:
             os.kill(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return False
+        _signal(others, signal.SIGCONT)  # to die, or not, as if they had never been frozen
         self._frozen.discard(process.pid)
         self.account.lost += claims
         self.account.kills[target] += 1
         return True
+
+    def _claims_of_frozen(self, process: Process) -> list[Claim] | None:
+        """What the worker holds, which is frozen from now on so that it holds no more; None, and it goes on, when it must be spared."""
+        group = [process, *below(table(), process.pid)]
+        _signal(group, signal.SIGSTOP)
+        pids = [member.pid for member in group]
+        try:
+            last = any(job.attempt >= job.max_attempts and owner_pid(job.owner) in pids for job in running(self._engine))
+            claims = None if last else self.recovery.claims(pids)
+        except SQLAlchemyError:
+            claims = None
+        if claims is None:
+            _signal([member for member in group if member.pid not in self._frozen], signal.SIGCONT)
+        return claims
 
     def _freeze(self, fault: Fault, process: Process) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -206,6 +223,12 @@ class Inflictor:
         timer.daemon = True
         timer.start()
         self._ends.append((after_s, timer))
+
+
+def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def attack(inflictor: Inflictor, plan: Iterator[Fault], kills: int, limit_s: float, fallen: Callable[[], str]) -> None:
