@@ -50,6 +50,7 @@ ASSET_EXAMPLE: dict[str, Any] = {
             "progress": 0.4,
             "fps": 51.2,
             "error": None,
+            "sound": None,
         }
     ],
     "tracks": [],
