@@ -33,7 +33,6 @@ _SIGNATURES = (
     (b"ffconcat", "a playlist"),
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
-    (b"\x30\x26\xb2\x75", "a Windows Media file"),
     (b".RMF", "a RealMedia file"),
 )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 PROTOCOLS = ("file",)
 
 # Audio containers are here only so that the answer to an MP3 is "there is no video in it", not "what is this?".
-DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "mxf", "ogg", "mp3", "wav", "flac", "aac")
+DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "mxf", "ogg", "asf", "mp3", "wav", "flac", "aac")
 
 # ffprobe's codec names, each with the decoders that may read it (their names differ where a codec has several).
 VIDEO_CODECS = {
@@ -34,6 +34,10 @@ VIDEO_CODECS = {
     "cfhd": ("cfhd",),
     "ffv1": ("ffv1",),
     "theora": ("theora",),
+    "wmv1": ("wmv1",),
+    "wmv2": ("wmv2",),
+    "wmv3": ("wmv3",),
+    "vc1": ("vc1",),
 }
 
 AUDIO_CODECS = {
@@ -55,6 +59,9 @@ AUDIO_CODECS = {
     "adpcm_ima_wav": ("adpcm_ima_wav",),
     "adpcm_ima_qt": ("adpcm_ima_qt",),
     "s302m": ("s302m",),
+    "wmav1": ("wmav1",),
+    "wmav2": ("wmav2",),
+    "wmapro": ("wmapro",),
     **{
         f"pcm_{kind}": (f"pcm_{kind}",)
         for kind in (

@@ -156,6 +156,41 @@ def _webm(shop: Workshop) -> None:
     shop.ffmpeg(*picture(seconds=3), *tone(3), *options, "-c:a", "libopus", str(shop.out))
 
 
+@recipe("wmv", ".wmv")
+def _wmv(shop: Workshop) -> None:
+    options = ("-c:v", "wmv2", "-q:v", "4", "-g", "25", "-threads", "1", "-c:a", "wmav2")
+    shop.ffmpeg(*picture(rate="25", seconds=2), *tone(2), *options, str(shop.out))
+
+
+@recipe("dv", ".avi")
+def _dv(shop: Workshop) -> None:
+    """A PAL camcorder: 720x576 with pixels of 16:15, interlaced, bottom field first."""
+    options = ("-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-threads", "1", "-c:a", "pcm_s16le")
+    shop.ffmpeg(*picture("720x576", "25", 1, more="setsar=16/15"), *tone(1), *options, str(shop.out))
+
+
+@recipe("vp8", ".webm")
+def _vp8(shop: Workshop) -> None:
+    options = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-threads", "1", "-g", "48", "-pix_fmt", "yuv420p")
+    shop.ffmpeg(*picture(seconds=2), *tone(2), *options, "-c:a", "libvorbis", str(shop.out))
+
+
+@recipe("mirrored")
+def _mirrored(shop: Workshop) -> None:
+    """A front camera: stored as in a mirror, with a display matrix that turns it round."""
+    stored = shop.out.with_name("stored.mp4")
+    shop.ffmpeg(*picture(seconds=2, more="hflip"), *X264, str(stored))
+    shop.ffmpeg("-display_hflip", "-i", str(stored), "-c", "copy", str(shop.out))
+
+
+@recipe("telecined", ".mpg")
+def _telecined(shop: Workshop) -> None:
+    """Film at 23.976 as American DVDs carried it: every second frame has a field more, and says so (soft telecine is 2:3 as well)."""
+    options = ("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-q:v", "4", "-threads", "1")
+    pulled = "telecine=first_field=top:pattern=23,setfield=tff"
+    shop.ffmpeg(*picture("352x240", "24000/1001", 2, more=pulled), *tone(2), *options, "-c:a", "mp2", str(shop.out))
+
+
 @recipe("unsupported-codec", ".mkv")
 def _magicyuv(shop: Workshop) -> None:
     """MagicYUV: a decoder that nobody needs and that had a bad year."""

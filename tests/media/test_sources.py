@@ -108,6 +108,10 @@ PICTURES: dict[str, list[int]] = {
     "prores": every(48),
     "av1": every(48),
     "webm": every(72),
+    "vp8": every(48),
+    "wmv": every(50),
+    "dv": every(25),
+    "mirrored": every(48),
     "mkv": every(96),
     "ts": every(100),
     "ts-wrap": every(100),
@@ -124,6 +128,8 @@ PICTURES: dict[str, list[int]] = {
     "half-second": every(12),
     "wide": every(12),
     "interlaced": [2 * index for index in range(50)],  # the upper field of each frame is an even picture
+    # Film carried as video: each fourth picture stays for two, none is lost and none is a blend.
+    "telecined": [4 * (index // 5) + (0, 1, 1, 2, 3)[index % 5] for index in range(60)],
     "truncated-ts": every(61),
     # Its sound can be heard from the beginning, so the first picture stands for the time before it.
     "cut-start": [48] * 22 + [48 + index for index in range(52)],
