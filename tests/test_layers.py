@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
-ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "captions", "origin", "recommend", "web", "worker", "stack",
-         "tus_conformance")  # fmt: skip
+ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "captions", "origin", "recommend", "web", "worker",
+         "stack", "tus_conformance")  # fmt: skip
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:

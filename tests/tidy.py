@@ -8,7 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FILE_LINES, FUNCTION_LINES = 500, 70
-ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "captions", "origin", "recommend", "web", "worker", "stack")
+ROOMS = (
+    "media",
+    "kit",
+    "catalog",
+    "accounts",
+    "ingest",
+    "transcode",
+    "packager",
+    "captions",
+    "origin",
+    "recommend",
+    "web",
+    "worker",
+    "stack",
+)
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "base"}
 
 # What may be called only in its home, by the dotted name that the call is written with after its imports are resolved.
