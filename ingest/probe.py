@@ -270,10 +270,12 @@ def _sha256(path: Path, unwanted: Callable[[], bool]) -> str:
 
 
 def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
+    before = catalog.store.lock_asset(conn, job.asset_id)
     if job.args.get("early"):
-        catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, source_map=result.source_map)
+        # One that lost its worker may come after the whole file was looked at, of which more is known by then: its digest.
+        if before.received_at is None or before.source_digest is None:
+            catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, source_map=result.source_map)
         return
-    before = catalog.store.get_asset(conn, job.asset_id)
     if before.source_digest not in (None, result.digest):
         early.drop(conn, job.asset_id)
     catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, sha256=result.sha256, source_map=result.source_map)

@@ -120,3 +120,19 @@ def test_nothing_is_left_in_the_scratch_folder_but_the_cached_source(world: Worl
     after_probe(world, clips("plain"))
     left = [path for path in world.settings.scratch_dir.rglob("*") if path.is_file() and path.suffix not in {".lock", ".filled"}]
     assert [path.parent.name for path in left] == ["cache"]
+
+
+def test_a_late_look_at_what_had_arrived_takes_nothing_back(world: World, clips: Clips) -> None:
+    """Its worker was lost, so it runs again when the whole file is known already, its digest included (J2)."""
+    path = clips("plain")
+    asset = upload(world, path)
+    while run_step(world, STEPS, ProbeFlow(), "tester"):
+        pass
+    with world.db.begin() as conn:
+        job_store.enqueue(conn, NewJob(PROBE, f"{asset.id}/early-1", asset.id, args={"early": True}))
+    assert run_step(world, STEPS, ProbeFlow(), "tester")
+    with world.db.begin() as conn:
+        known = catalog.store.get_asset(conn, asset.id)
+        assert {job.state for job in job_store.jobs_of_asset(conn, asset.id)} == {State.SUCCEEDED}
+    assert known.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert known.source is not None
