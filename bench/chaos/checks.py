@@ -46,8 +46,10 @@ def nothing_lost(sent: Sequence[Sent], there: Inventory) -> Iterator[Finding]:
                 yield Finding("lost", f"The upload {name} was acknowledged and there is no asset of it.")
             elif title.status != "ready":
                 yield Finding("lost", f"The upload {name} was acknowledged and {title.id} is {title.status}. {title.error}".strip())
-            elif one.order.clip.sha256 not in (sha := {title.source_sha256}) or sha != {_sha(stored, title.source_key)}:
+            elif _sha(stored, title.source_key) != one.order.clip.sha256:
                 yield Finding("lost", f"The source of {name} is not what was sent.")
+            elif title.source_sha256 != one.order.clip.sha256:
+                yield Finding("lost", f"The SHA-256 of the source of {name} is {title.source_sha256 or 'not'} noted.")
     for item in there.named:
         found = stored.get(item.key)
         if found is None:
