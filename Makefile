@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test
+.PHONY: help up test lint format lock clean bench-transcode bench-codecs bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -24,6 +24,9 @@ lint: $(VENV)/.test ## Style, types and layers only
 
 format: $(VENV)/.test ## Rewrite the code in the one style
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+bench-codecs: $(VENV)/.test ## Cost and quality of every encoder, on real clips, and the cost of each profile
+	@$(BIN)/python -m bench.codecs
 
 bench-transcode: $(VENV)/.test ## CPU of the pipeline against plain FFmpeg
 	@$(BIN)/python -m bench.transcode

