@@ -56,6 +56,7 @@ DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
 # Expected CPU seconds, for weighing progress: only their ratios count. Measured on one core of a 2-core machine (Xeon with AVX-512),
 # 480p to 1080p from a real clip of 1080p: what a frame costs is a straight line in the pixels that are encoded, within 5 %.
 _ENCODE_S_PER_PIXEL = 16e-9  # x264 "veryfast", with scaling
+_EFFORT = {"h264": 1, "hevc": 2, "av1": 1}  # beside that (`make bench-codecs`)
 _DECODE_S_PER_PIXEL = 4e-9  # of the source, and putting it on the grid
 _AUDIO_CPU_S_PER_S = 0.02
 _POSTER_CPU_S = 0.5
@@ -115,7 +116,7 @@ def encode_cpu_s(plan: EncodePlan, rungs: Sequence[VideoRendition], chunk: Chunk
     their segments but the opening, which is there already.
     """
     frames = _frames(plan, chunk.first_segment, chunk.end_segment)
-    encoded = sum(rung.width * rung.height * frames for rung in rungs)
+    encoded = sum(rung.width * rung.height * frames * _EFFORT[rung.codec] for rung in rungs)
     if chunk.first_segment == 0 and plan.video[0] in rungs:
         encoded -= plan.video[0].width * plan.video[0].height * _frames(plan, 0, 1)
     decoded = max(rung.width * rung.height for rung in plan.video) * frames if encoded else 0

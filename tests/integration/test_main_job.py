@@ -92,6 +92,7 @@ def _ranges_are_true(shown: Presented) -> None:
         (stream,) = ffprobe(shown.tracks[name].file, "-select_streams", "v")["streams"]
         assert kinds[re.findall(r'CODECS="(\w+)', attributes)[0]] == stream["codec_name"]
         assert re.findall(r"VIDEO-RANGE=(\w+)", attributes) == [ranges[stream["color_transfer"]]]
+    assert re.findall(r'CODECS="(\w+)', shown.multivariant)[0] == "avc1", "a player begins with what every player can decode"
 
 
 def _bandwidths_are_true(shown: Presented) -> None:
