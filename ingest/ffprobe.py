@@ -179,7 +179,7 @@ def parse_streams(text: str) -> Found:
     if not container:
         raise Rejected("The file is not a video in a format that is supported here.", code="unsupported_format")
     form = _mapping(_mapping(answer)["format"])
-    claimed_end = _end(_seconds(form.get("start_time")), _seconds(form.get("duration")))
+    claimed_end = _end(_began(form, container), _seconds(form.get("duration")))
     listed = _mapping(answer).get("streams")
     streams = [stream for item in (listed if isinstance(listed, list) else []) if (stream := _mapping(item)) and _index(stream) is not None]
     moving = [stream for stream in streams if stream.get("codec_type") == "video" and not _is_still(stream)]
@@ -287,7 +287,7 @@ def _audio_stream(found: FoundAudio, scan: Scan) -> AudioStream:
 def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | None) -> FoundVideo:
     pixel_format = _text(stream.get("pix_fmt")) or "unknown"
     rates = tuple(rate for name in ("avg_frame_rate", "r_frame_rate") if (rate := _ratio(stream.get(name))))
-    claimed_end = _claimed_end(stream, container_end)
+    claimed_end = _claimed_end(stream, container, container_end)
     pictures = _integer(stream.get("nb_frames"))
     if container == "avi" and pictures and rates:
         # AVI's header counts pictures, and ffprobe mends the duration to what it found.
@@ -327,7 +327,7 @@ def _audio(stream: Mapping[str, Any], container: str, container_end: Fraction | 
         title=_text(tags.get("title")),
         default=_flag(stream, "default"),
         start=_seconds(stream.get("start_time")),
-        claimed_end=None if container == "avi" else _claimed_end(stream, container_end),  # AVI counts bytes, often wrongly
+        claimed_end=None if container == "avi" else _claimed_end(stream, container, container_end),  # AVI counts bytes, often wrongly
         forced=_flag(stream, "forced"),
         commentary=_flag(stream, "comment"),
         visual_impaired=_flag(stream, "visual_impaired"),
@@ -398,8 +398,15 @@ def _bit_depth(stream: Mapping[str, Any], pixel_format: str) -> int:
     return int(spelled[1]) if spelled else 8
 
 
-def _claimed_end(stream: Mapping[str, Any], container_end: Fraction | None) -> Fraction | None:
-    start, duration = _seconds(stream.get("start_time")), _seconds(stream.get("duration"))
+def _began(item: Mapping[str, Any], container: str) -> Fraction | None:
+    """When what is said to last begins. Matroska's Duration is the length to some (RFC 9559, 5.1.2.10) and the end of the last packet
+    to others, FFmpeg among them: only what both mean is held against a file whose clock starts late."""
+    start = _seconds(item.get("start_time"))
+    return min(start, Fraction(0)) if start is not None and container.startswith("matroska") else start
+
+
+def _claimed_end(stream: Mapping[str, Any], container: str, container_end: Fraction | None) -> Fraction | None:
+    start, duration = _began(stream, container), _seconds(stream.get("duration"))
     if duration is not None:
         return _end(start, duration)
     # Matroska's statistics tag. It outlives careless cutting, so it counts only as far as the container claims to go.

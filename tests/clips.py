@@ -26,11 +26,12 @@ import pytest
 
 import tests.boxes
 import tests.clip_hazards
+import tests.clip_matroska
 import tests.clip_recipes as recipes
 import tests.clip_texts
 import tests.clip_wrecks
 
-SOURCES = (tests.boxes, recipes, tests.clip_hazards, tests.clip_texts, tests.clip_wrecks)
+SOURCES = (tests.boxes, recipes, tests.clip_hazards, tests.clip_matroska, tests.clip_texts, tests.clip_wrecks)
 
 
 class Clips:
