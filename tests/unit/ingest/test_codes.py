@@ -23,6 +23,7 @@ MODULES = (
 TRIED_AGAIN = "Unavailable"
 PASSING = {
     "cancelled": "the job was cancelled or lost; its asset is deleted, or another attempt runs",
+    "not_made_yet": "of a thumbnail, storyboard or preview, without which a title lives on; who asked for it is told to come again",
     "multipart_not_found": "caught where a multipart upload is completed",
 }
 
