@@ -8,10 +8,11 @@ Whoever writes here has locked the asset, as whoever publishes has: a presentati
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, Text, func, select, text, update
+from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, Text, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.plan_store import SEGMENTS_CHANNEL
@@ -50,11 +51,10 @@ def lose(conn: Connection, asset_id: str, plan_digest: str, renditions: Iterable
         conn.execute(select(func.pg_notify(SEGMENTS_CHANNEL, f"{asset_id}/{plan_digest}/{name}")))
 
 
-def republish(conn: Connection, asset_id: str, plan_digest: str, bare: str, playlist: str) -> None:
-    """The presentation of this plan that promises what is not made yet promises this from now on: `bare` without text tracks, `playlist`
-    with them."""
+def republish(conn: Connection, asset_id: str, plan_digest: str, facts: Mapping[str, Any]) -> None:
+    """The presentation of this plan that promises what is not made yet promises this from now on."""
     mine = (presentations.c.asset_id == asset_id) & (presentations.c.plan_digest == plan_digest) & (presentations.c.stage == "planned")
-    merged = presentations.c.multivariant.op("||")(func.jsonb_build_object("bare", bare, "playlist", playlist).cast(Json))
+    merged = presentations.c.multivariant.op("||")(literal(dict(facts), Json))
     conn.execute(update(presentations).where(mine).values(multivariant=merged, published_at=func.clock_timestamp()))
 
 

@@ -4,9 +4,9 @@ A request is parsed (`origin.paths`), looked up in the catalog, decided (`origin
 stands in front (`settings.delivery == "accel"`) an object is answered with an empty body and X-Accel-Redirect: nginx fetches
 the bytes from the store by a presigned address that no client ever sees. Without it ("stream") they pass through this process.
 
-Playlists are texts that the packager stored: the multivariant in the presentation's row, the others as objects. They are
-small, and always come from here, as do I-frames, which are parts of segments (nginx cannot make a 200 of the store's 206). The
-origin renders nothing.
+Playlists are texts that the packager stored: the multivariant, and the DASH manifest in pieces, in the presentation's row, the others
+as objects. They are small, and always come from here, as do I-frames, which are parts of segments (nginx cannot make a 200 of the
+store's 206). The origin renders nothing.
 
 Playlists name segments that are not made yet. A request for one asks for it (`catalog.demand`) and waits (`origin.waiting`); after
 `settings.segment_wait_s` it is answered with 503 and Retry-After, which players take as "again in a second".
@@ -39,6 +39,7 @@ from media.grid import place_of_gop
 from media.ids import AssetId, PlanDigest
 from origin import paths, store
 from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
+from origin.manifest import joined
 from origin.picture import redirection, width_of
 from origin.resolution import Remembered
 from origin.store import Place, SegmentFacts
@@ -125,6 +126,8 @@ class Origin:
         published, wanted = target.presentation, ask.wanted
         if wanted.kind == "multivariant":
             return self.respond(decide_text(ask, str(published.multivariant["playlist"]).encode()))
+        if wanted.kind == "manifest":
+            return self.respond(decide_text(ask, self._manifest(target).encode()))
         if wanted.kind in ("text", "chapters"):
             return self._text(target, ask)
         if wanted.kind in ("segment", "iframe"):
@@ -142,6 +145,15 @@ class Origin:
         with self._world.db.connect() as conn:
             init = catalog.load_init(conn, target.asset.id, wanted.plan or published.plan_digest, wanted.rendition)
         return self.respond(decide(ask, StoredObject(key, init.sha256, init.size_bytes), whole=self._delegates))
+
+    def _manifest(self, target: PlaybackTarget) -> str:
+        """Raises NotFound."""
+        pieces = target.presentation.multivariant.get("dash")
+        if not pieces:
+            raise NotFound("This video was published before there were DASH manifests.", code="manifest_not_found")
+        with self._world.db.connect() as conn:
+            has_sheets = bool(pictures.find(conn, target.asset.id, target.plan_digest, [names.STORYBOARD]))
+        return joined(pieces, thumbnails=has_sheets)
 
     def _text(self, target: PlaybackTarget, ask: Ask) -> Response:
         """A part of the pack of a text track; of chapters, that of the chapters shown now."""
@@ -284,6 +296,7 @@ def router(world: World, waiting: Waiting | None = None) -> APIRouter:
             return origin.respond(_said(Unavailable("The catalog cannot be reached now."), request_id))
 
     routes.add_api_route("/{playback_id}/main.m3u8", deliver, methods=["GET"], summary="HLS multivariant playlist", response_class=Response)
+    routes.add_api_route("/{playback_id}/manifest.mpd", deliver, methods=["GET"], summary="DASH manifest", response_class=Response)
     routes.add_api_route("/{playback_id}/poster.jpg", deliver, methods=["GET"], summary="Poster", response_class=Response)
     routes.add_api_route("/{playback_id}/thumbnail.jpg", deliver, methods=["GET"], summary="Thumbnail", response_class=Response)
     routes.add_api_route("/{playback_id}/storyboard.vtt", deliver, methods=["GET"], summary="Storyboard", response_class=Response)

@@ -1,7 +1,7 @@
 """How long each kind of answer may be kept, by browsers and other people's caches, and by our own edge.
 
-Everything under a plan digest never changes, so clients may keep it for a year. The multivariant playlist and the poster at
-the stable address change when a title is published again, so they are short-lived.
+Everything under a plan digest never changes, so clients may keep it for a year. The multivariant playlist, the DASH manifest and
+the poster at the stable address change when a title is published again, so they are short-lived.
 
 Our edge obeys a targeted field of its own (RFC 9213 section 3) instead of Cache-Control, because it stands next to the origin
 and can ask again at no cost: a deleted title is gone from its playlists within a minute, whatever browsers were allowed to
@@ -34,6 +34,7 @@ _CURRENT = CachePolicy("public, max-age=60, stale-while-revalidate=600, stale-if
 
 POLICIES: Mapping[Kind, CachePolicy] = {
     "multivariant": _CURRENT,
+    "manifest": _CURRENT,
     "poster": _CURRENT,
     "playlist": CachePolicy("public, max-age=3600, s-maxage=86400", "max-age=10, stale-while-revalidate=20"),
     "init": _IMMUTABLE,

@@ -1,6 +1,7 @@
 """Content types, spelled out: the tables of operating systems and of Python differ, and several know none of ours.
 
-Sources: draft-pantos-hls-rfc8216bis section 4 (playlists), ISO/IEC 23000-19 (CMAF), Apple HLS authoring rules section 10.
+Sources: draft-pantos-hls-rfc8216bis section 4 (playlists), ISO/IEC 23009-1 annex C (MPD),
+ISO/IEC 23000-19 (CMAF), Apple HLS authoring rules section 10.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 
 CONTENT_TYPES: Mapping[str, str] = {
     "m3u8": "application/vnd.apple.mpegurl",
+    "mpd": "application/dash+xml",
     "m4s": "video/iso.segment",
     "mp4": "video/mp4",
     "jpg": "image/jpeg",

@@ -17,6 +17,7 @@ from media.ids import AssetId, PlanDigest
 
 Kind = Literal[
     "multivariant",
+    "manifest",
     "poster",
     "playlist",
     "init",
@@ -67,6 +68,8 @@ def parse(path: str) -> Wanted | None:
     """What `path` (below the playback id, as it was sent, without the query) names, or None."""
     if path == "main.m3u8":
         return Wanted("multivariant", path)
+    if path == "manifest.mpd":
+        return Wanted("manifest", path)
     if kind := _CURRENT.get(path):
         return Wanted(kind, path)
     if path == "chapters.vtt":
@@ -110,8 +113,8 @@ def _picture(found: re.Match[str]) -> Wanted | None:
 
 
 def object_key(wanted: Wanted, asset: AssetId, published: PlanDigest) -> str:
-    """Where the store keeps what is wanted. Raises ValueError for what has no object of its own: the multivariant playlist is a
-    row, and an I-frame a part of a segment."""
+    """Where the store keeps what is wanted. Raises ValueError for what has no object of its own: the multivariant playlist and the
+    DASH manifest are in a row, and an I-frame a part of a segment."""
     plan = wanted.plan or published
     if wanted.kind in ("poster", "still", "storyboard", "preview"):
         return keys.picture(asset, plan, wanted.name)

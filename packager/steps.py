@@ -28,7 +28,7 @@ from media import keys
 from media.ids import AssetId
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
-from packager import hls
+from packager import dash, hls
 from packager.presentation import Presentation, VideoTrack, build, missing, planned
 from packager.text_refresh import refresh
 
@@ -115,7 +115,7 @@ def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
             world.storage.put(key, body, content_type=PLAYLIST_TYPE)
         written.append(_as_stored(key, body))
     poster = keys.poster(asset, plan.digest)
-    row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest)}
+    row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest), "dash": dash.render(presentation, plan)}
     if poster in stored:
         row["poster"] = {"sha256": hashlib.sha256(world.storage.get(poster)).hexdigest(), "size_bytes": stored[poster]}
     return NewPresentation(plan.digest, stage, row, has_poster=poster in stored, playlists=tuple(written), without=without)

@@ -8,6 +8,7 @@ with the asset locked, so tracks and playlist never disagree. Twice is as good a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from kit.world import World
 from media import cues, keys
 from media.ids import AssetId
 from media.plan import EncodePlan
-from packager import text
+from packager import dash, text
 
 TYPE = "text/vtt"
 
@@ -44,7 +45,10 @@ def refresh(conn: Connection, world: World, asset_id: str) -> None:
     tracks = track_store.tracks_of(conn, [asset_id])[asset_id]
     # A row that was published before there were tracks is its own bare form.
     bare = str(published.multivariant.get("bare") or published.multivariant["playlist"])
-    facts = {"bare": bare, "playlist": text.with_text(bare, tracks), "text": text.renditions(tracks), "chapters": text.chapters(tracks)}
+    shown = text.renditions(tracks)
+    facts: dict[str, Any] = {"bare": bare, "playlist": text.with_text(bare, tracks), "text": shown, "chapters": text.chapters(tracks)}
+    if manifest := published.multivariant.get("dash"):  # titles of earlier releases have none
+        facts["dash"] = {**manifest, "text": dash.text_piece(shown)}
     if any(published.multivariant.get(name) != value for name, value in facts.items()):
         track_store.show_text(conn, asset_id, facts)
 

@@ -6,7 +6,7 @@ so the rules that run there are the ones that run here. It decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,8 +22,17 @@ from kit.errors import NotFound
 from kit.jobs import NewJob
 from media.ids import AssetId
 from media.plan import EncodePlan
-from packager.text import with_text
+from packager import text
+from packager.dash import Piece, text_piece
 from worker import arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """What a presentation is found by, both without text tracks."""
+
+    playlist: str  # multivariant
+    dash: Mapping[Piece, str]
 
 
 class Books(Protocol):
@@ -69,8 +78,8 @@ class Books(Protocol):
         """It can be watched from now on."""
         ...
 
-    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, playlist: str) -> None:
-        """Gives renditions up, and lets the presentation that promised them say `playlist` instead."""
+    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, instead: Manifests) -> None:
+        """Gives renditions up, and lets the presentation that promised them be `instead`."""
         ...
 
     def give_up(self, asset_id: str, code: str, detail: str) -> None:
@@ -125,10 +134,12 @@ class SqlBooks:
     def playable(self, asset_id: str) -> None:
         catalog.store.advance(self.conn, asset_id, AssetEvent.PLAYABLE)
 
-    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, playlist: str) -> None:
+    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, instead: Manifests) -> None:
         lost.lose(self.conn, asset_id, plan_digest, renditions, cause)
         tracks = track_store.tracks_of(self.conn, [asset_id])[asset_id]
-        lost.republish(self.conn, asset_id, plan_digest, playlist, with_text(playlist, tracks))
+        manifest = {**instead.dash, "text": text_piece(text.renditions(tracks))}
+        facts = {"bare": instead.playlist, "playlist": text.with_text(instead.playlist, tracks), "dash": manifest}
+        lost.republish(self.conn, asset_id, plan_digest, facts)
 
     def give_up(self, asset_id: str, code: str, detail: str) -> None:
         with suppress(NotFound):

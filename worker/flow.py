@@ -41,10 +41,10 @@ from kit.errors import HeadwaterError, Retry
 from kit.jobs import Job, NewJob
 from media.plan import Chunk, EncodePlan
 from media.rendition import VideoRendition
-from packager.hls import render_multivariant
+from packager import dash, hls
 from packager.presentation import planned
 from worker import priority
-from worker.books import Books, SqlBooks
+from worker.books import Books, Manifests, SqlBooks
 
 PROBE, PLAN = "ingest.probe", "transcode.plan"
 AUDIO, POSTER = "transcode.audio", "transcode.poster"
@@ -289,8 +289,9 @@ def _bear(books: Books, asset: Asset, job: Job, error: HeadwaterError) -> None:
         gone = books.lost(asset.id, plan.digest)
         cost = cost_of(job, plan, gone, hopeless=error.retry is Retry.NEVER)
         if cost.lost:
-            playlist = render_multivariant(planned(plan, {*gone, *cost.lost}), plan.digest)
-            books.lose(asset.id, plan.digest, cost.lost, Lost(error.code, error.detail), playlist)
+            left = planned(plan, {*gone, *cost.lost})
+            instead = Manifests(hls.render_multivariant(left, plan.digest), dash.render(left, plan))
+            books.lose(asset.id, plan.digest, cost.lost, Lost(error.code, error.detail), instead)
     if cost.title:
         books.give_up(asset.id, error.code, error.detail)
         return

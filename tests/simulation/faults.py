@@ -10,6 +10,7 @@ from kit.jobs import Event, Failed, Heartbeat, Job, NewJob, Released, State, Suc
 from tests.simulation.memory import Transaction
 from tests.simulation.memory_books import MemoryBooks
 from tests.simulation.memory_jobs import MemoryJobs
+from worker.books import Manifests
 from worker.flow import VideoFlow
 
 PLANTS = (
@@ -61,9 +62,10 @@ class _Forgets(MemoryBooks):
 
 
 class _KeepsPromising(MemoryBooks):
-    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, playlist: str) -> None:
+    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, instead: Manifests) -> None:
         found = self.conn.db.presentations.get(asset_id)
-        super().lose(asset_id, plan_digest, renditions, cause, playlist if found is None else found.multivariant["playlist"])
+        kept = instead if found is None else replace(instead, playlist=found.multivariant["playlist"])
+        super().lose(asset_id, plan_digest, renditions, cause, kept)
 
 
 def jobs_with(plant: str) -> MemoryJobs:

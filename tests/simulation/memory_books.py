@@ -21,6 +21,7 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from tests.simulation.memory import Transaction
 from tests.simulation.memory_jobs import MemoryJobs
+from worker.books import Manifests
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,14 @@ class MemoryBooks:
     def playable(self, asset_id: str) -> None:
         self.advance(asset_id, AssetEvent.PLAYABLE)
 
-    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, playlist: str) -> None:
+    def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, instead: Manifests) -> None:
         for name in renditions:
             if (asset_id, plan_digest, name) not in self.conn.db.lost:
                 self.conn.write(self.conn.db.lost, (asset_id, plan_digest, name), cause)
         found = self.conn.db.presentations.get(asset_id)
         if found is not None and (found.plan_digest, found.stage) == (plan_digest, "planned"):
-            self.conn.write(self.conn.db.presentations, asset_id, replace(found, multivariant={**found.multivariant, "playlist": playlist}))
+            facts = {**found.multivariant, "playlist": instead.playlist, "dash": instead.dash}
+            self.conn.write(self.conn.db.presentations, asset_id, replace(found, multivariant=facts))
 
     def give_up(self, asset_id: str, code: str, detail: str) -> None:
         asset = self.lock(asset_id)
