@@ -16,6 +16,7 @@ import "media-chrome/dist/media-volume-range.js";
 import "media-chrome/dist/media-preview-chapter-display.js";
 import "media-chrome/dist/media-preview-thumbnail.js";
 import "media-chrome/dist/media-preview-time-display.js";
+import "media-chrome/dist/menu/media-audio-track-menu.js";
 import "media-chrome/dist/menu/media-captions-menu.js";
 import "media-chrome/dist/menu/media-playback-rate-menu.js";
 import "media-chrome/dist/menu/media-settings-menu.js";
@@ -36,6 +37,9 @@ const MENU = `
     </media-settings-menu-item>
     <media-settings-menu-item>Speed
       <media-playback-rate-menu slot="submenu" rates="${SPEEDS.join(" ")}" hidden><div slot="title">Speed</div></media-playback-rate-menu>
+    </media-settings-menu-item>
+    <media-settings-menu-item class="menu-sound">Sound
+      <media-audio-track-menu slot="submenu" hidden><div slot="title">Sound</div></media-audio-track-menu>
     </media-settings-menu-item>
     <media-settings-menu-item class="menu-captions">Captions
       <media-captions-menu slot="submenu" hidden><div slot="title">Captions</div></media-captions-menu>

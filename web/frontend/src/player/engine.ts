@@ -100,17 +100,42 @@ function linkRenditions(hls: Hls, video: HTMLVideoElement): void {
     for (const old of [...video.videoTracks]) video.removeVideoTrack(old);
     const track = video.addVideoTrack("main");
     track.selected = true;
+    const group = hls.levels[0]?.audioGroups?.[0];
     hls.levels.forEach((level, index) => {
+      // The same pictures with another form of the sound are no other quality.
+      if (group !== undefined && !level.hasAudioGroup(group)) return;
       const rendition = track.addRendition(level.url[0] ?? "", level.width, level.height, level.videoCodec, level.bitrate);
       rendition.id = String(index);
     });
   });
   const choose = (): void => {
-    const chosen = video.videoRenditions.selectedIndex; // -1 is automatic, for both sides
+    const chosen = Number([...video.videoRenditions][video.videoRenditions.selectedIndex]?.id ?? -1); // -1 is automatic, for hls.js too
     if (chosen !== hls.manualLevel) hls.nextLevel = chosen;
   };
   video.videoRenditions.addEventListener("change", choose);
   hls.on(Hls.Events.DESTROYING, () => video.videoRenditions.removeEventListener("change", choose));
+}
+
+/** Tells the <video> which tracks of sound there are, and hls.js which was chosen. */
+function linkSound(hls: Hls, video: HTMLVideoElement): void {
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_event, data) => {
+    for (const old of [...video.audioTracks]) video.removeAudioTrack(old);
+    if (data.audioTracks.length < 2) return; // nothing to choose from
+    for (const one of data.audioTracks) {
+      const track = video.addAudioTrack(one.default ? "main" : "alternative", one.name, one.lang ?? "");
+      track.id = String(one.id);
+      track.enabled = one.id === hls.audioTrack || (hls.audioTrack < 0 && one.default);
+    }
+  });
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_event, data) => {
+    for (const track of video.audioTracks) track.enabled = track.id === String(data.id);
+  });
+  const choose = (): void => {
+    const chosen = Number([...video.audioTracks].find((track) => track.enabled)?.id ?? hls.audioTrack);
+    if (chosen !== hls.audioTrack && hls.audioTracks.some((track) => track.id === chosen)) hls.audioTrack = chosen;
+  };
+  video.audioTracks.addEventListener("change", choose);
+  hls.on(Hls.Events.DESTROYING, () => video.audioTracks.removeEventListener("change", choose));
 }
 
 /** Tells whether the picture is waiting for a part of the video that is still being made. */
@@ -225,6 +250,7 @@ class HlsEngine implements Engine {
       if (data.fatal) this.onFatal(hls, data);
     });
     linkRenditions(hls, this.video);
+    linkSound(hls, this.video);
     hls.loadSource(this.options.src);
     hls.attachMedia(this.video);
     return hls;
