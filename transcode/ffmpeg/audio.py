@@ -97,6 +97,8 @@ def _sound(work: Work, rendition: AudioRendition, begin: int, end: int, seek: Fr
         )  # at full level on both sides; the resampler's own mix is 3 dB lower
     elif stream.channels not in NAMED_LAYOUTS:  # nobody can know where these are heard from
         sound = sound.filter("pan", "stereo|c0=c0|c1=c1")
+    if rendition.limited:  # mixed in integers, it would be clipped before the limiter sees it
+        sound = sound.filter("aformat", sample_fmts="fltp")
     # Gaps are filled and overlaps dropped from 20 ms on; at swresample's own 100 ms, lips would be seen to be out of step.
     sound = sound.filter("aresample", AUDIO_RATE_HZ, **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
     sound = sound.filter("aformat", sample_fmts="fltp", channel_layouts=LAYOUTS[rendition.channels])
