@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.clips import Clips
 from tests.encoded import EncodedTitle, encode, run
 from tests.media.conftest import world_without_servers
 from transcode.cut import AudioCutter, header_size
-from transcode.ffmpeg.audio import audio_segment_command
+from transcode.ffmpeg.audio import audio_command, audio_segment_command
 from transcode.ffmpeg.run import Work
 from transcode.plan import PlanOptions
 
@@ -124,9 +125,13 @@ def test_six_channels_become_two_as_the_recommendation_says(world: World, tmp_pa
 
 
 def test_a_loud_mix_is_held_below_full_scale(world: World, tmp_path: Path) -> None:
-    title = encode(world, tone(world, tmp_path / "loud.mkv", "5.1", [0.95] * 6), tmp_path / "out")
-    mixed = heard(world, title.whole("audio"), tmp_path, 2)
-    assert 0.5 < np.abs(mixed[AAC_FRAME_SAMPLES:]).max() < 1.1  # coding adds a little; without the limiter it is 2.3
+    """As the encoder gets it: AAC itself would make a frame that is too loud quieter, which is heard as pumping."""
+    source = tone(world, tmp_path / "loud.mkv", "5.1", [0.95] * 6)
+    title = encode(world, source, tmp_path / "out")
+    command = audio_command(Work(title.plan, title.info, source, tmp_path, tools.ffmpeg(world.settings)), title.plan.audio[0])
+    plain = {"aac": "pcm_f32le", "mp4": "mov"}
+    run(world, replace(command, argv=tuple(plain.get(word, word) for word in command.argv)))
+    assert 0.7 < np.abs(heard(world, tmp_path / "audio.mp4", tmp_path, 2)).max() <= 0.9  # without the limiter it is 1.95
 
 
 @pytest.mark.parametrize(
