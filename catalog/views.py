@@ -8,11 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from catalog import lost, pictures, sounds, store, track_store
+from catalog import lost, pictures, quality, sounds, store, track_store
 from catalog.asset import Asset, Playback
 from catalog.lost import Lost
 from catalog.plan_store import RenditionRow
 from catalog.progress import AssetProgress, JobTally, RenditionProgress, asset_progress, rendition_progress
+from catalog.quality import Quality
 from catalog.sounds import Sound
 from catalog.track import Track
 
@@ -23,6 +24,7 @@ class RenditionView:
     progress: RenditionProgress
     lost: Lost | None = None  # why it was given up
     sound: Sound | None = None  # of audio
+    quality: Quality | None = None  # of video, once it was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ def _heard(view: AssetView, heard: Mapping[tuple[str, str, str], Sound]) -> Asse
     return replace(view, renditions=tuple(replace(item, sound=sound) for item, sound in zip(view.renditions, known, strict=True)))
 
 
+def _judged(view: AssetView, judged: Mapping[tuple[str, str, str], Quality]) -> AssetView:
+    """With how good its renditions were found to look."""
+    known = (judged.get((view.asset.id, item.row.plan_digest, item.row.name)) for item in view.renditions)
+    return replace(view, renditions=tuple(replace(item, quality=found) for item, found in zip(view.renditions, known, strict=True)))
+
+
 def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[AssetView, ...]:
     """The views of `assets` at this moment, in their order."""
     asset_ids = [asset.id for asset in assets]
@@ -69,6 +77,7 @@ def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[Asse
     tracks = track_store.tracks_of(conn, asset_ids)
     views = (compose(asset, rows[asset.id], playbacks[asset.id], tallies[asset.id], causes) for asset in assets)
     heard = sounds.of_assets(conn, asset_ids)
-    views = (_heard(view, heard) for view in views)
+    judged = quality.of_assets(conn, asset_ids)
+    views = (_judged(_heard(view, heard), judged) for view in views)
     shown = pictures.shown(conn, asset_ids)
     return tuple(replace(view, tracks=tracks[view.asset.id], pictures=shown[view.asset.id]) for view in views)

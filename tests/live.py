@@ -24,6 +24,7 @@ TABLE_MODULES = (
     "catalog.track_tables",
     "catalog.lost",
     "catalog.sounds",
+    "catalog.quality",
     "ingest.store",
     "accounts.store",
     "recommend.tables",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import pictures, sounds
+from catalog import pictures, quality, sounds
 from kit import scratch, tools
 from kit.errors import StepFailed
 from kit.jobs import Job
@@ -28,6 +28,7 @@ from transcode.picture_steps import preview, save_pictures, storyboard, thumbnai
 from transcode.plan import PlanOptions, make_plan, with_gains
 from transcode.poster_steps import poster, save_poster, still
 from transcode.profiles import named
+from transcode.quality_steps import measure, save_measured
 from transcode.running import run
 from transcode.title import AUDIO_TYPE, VIDEO_TYPE, open_title
 from transcode.verify import check_audio_init, check_video_init
@@ -96,4 +97,5 @@ STEPS = (
     Step(pictures.STORYBOARD, storyboard, save_pictures),
     Step(pictures.PREVIEW, preview, save_pictures),
     Step(pictures.THUMBNAIL, thumbnail, save_pictures),
+    Step(quality.MEASURE, measure, save_measured),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from captions.resources import FEW_PROBLEMS, TrackResource, track_resource
-from catalog import sounds
+from catalog import quality, sounds
 from catalog.asset import Asset, AssetStatus, PlaybackPolicy, Profile
 from catalog.views import AssetView, RenditionView
 from media.info import Hdr, MediaInfo
@@ -51,6 +51,7 @@ ASSET_EXAMPLE: dict[str, Any] = {
             "fps": 51.2,
             "error": None,
             "sound": None,
+            "vmaf": None,
         }
     ],
     "tracks": [],
@@ -122,6 +123,20 @@ class Sound(BaseModel):
     loudness: Loudness | None
 
 
+class Vmaf(BaseModel):
+    """How good the pictures look beside the source: VMAF by this model, at 1080 lines. `below_floor`: the mean is less than `floor`, which
+    is what the profile promises of a rendition of this size."""
+
+    model: str
+    mean: float = Field(description="Harmonic.")
+    p5: float = Field(description="The 5th percentile.")
+    min: float
+    segments: int = Field(description="How many segments were looked at.")
+    pictures: int = Field(description="How many pictures were scored.")
+    floor: float | None
+    below_floor: bool
+
+
 class Rendition(BaseModel):
     """One stream of the presentation. Bit rates are null until all of its segments have been measured."""
 
@@ -138,6 +153,7 @@ class Rendition(BaseModel):
     fps: float | None
     error: AssetError | None = None
     sound: Sound | None = None
+    vmaf: Vmaf | None = Field(None, description="Null until quality was measured: `POST /v1/assets/{asset_id}/quality`.")
 
 
 class PlaybackId(BaseModel):
@@ -251,6 +267,20 @@ def _sound_resource(sound: sounds.Sound) -> Sound:
     )
 
 
+def vmaf_resource(found: quality.Quality) -> Vmaf:
+    pooled = found.summary
+    return Vmaf(
+        model=found.model,
+        mean=pooled.mean,
+        p5=pooled.p5,
+        min=pooled.lowest,
+        segments=found.segments,
+        pictures=found.pictures,
+        floor=found.least,
+        below_floor=found.is_low,
+    )
+
+
 def rendition_resource(view: RenditionView) -> Rendition:
     row, progress = view.row, view.progress
     return Rendition(
@@ -267,6 +297,7 @@ def rendition_resource(view: RenditionView) -> Rendition:
         fps=progress.fps,
         error=AssetError(code=view.lost.code, detail=view.lost.detail) if view.lost else None,
         sound=_sound_resource(view.sound) if view.sound else None,
+        vmaf=vmaf_resource(view.quality) if view.quality else None,
     )
 
 

@@ -39,7 +39,7 @@ def encode_command(work: Work, wanted: Mapping[str, Sequence[int]], *, rewind: F
     first, end = frames_of(plan, wanted)
     keyframe = None if rewind is None else lead_in_keyframe(plan, video, first, rewind)
     rungs = [plan.rendition(name) for name in wanted]
-    pictures = _on_grid(pictures_of(work, keyframe), plan, video, first, end)
+    pictures = on_grid(pictures_of(work, keyframe), plan, video, first, end)
     outputs = [
         rung_output(piece, rung, plan, segment_path(work.out_dir, rung.name, index))
         for picture, rung in zip(_scaled(pictures, work.video, rungs), rungs, strict=True)
@@ -61,7 +61,7 @@ def segment_path(folder: Path, rendition: str, index: int) -> Path:
     return folder / f"{rendition}-{index:05d}.mp4"
 
 
-def _on_grid(pictures: Stream, plan: EncodePlan, video: VideoStream, first: int, end: int) -> Stream:
+def on_grid(pictures: Stream, plan: EncodePlan, video: VideoStream, first: int, end: int) -> Stream:
     """Exactly the grid frames [first, end), numbered from 0."""
     grid = plan.grid
     if video.interlaced:
