@@ -9,7 +9,7 @@ from pathlib import Path
 
 TOP = Path(__file__).parent.parent
 ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "captions", "origin", "recommend", "web", "worker",
-         "stack", "tus_conformance")  # fmt: skip
+         "stack", "tus_conformance", "hls_validation")  # fmt: skip
 
 
 def _lint(folder: Path) -> subprocess.CompletedProcess[str]:
