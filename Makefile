@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean bench-transcode bench-codecs bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test
+.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -18,6 +18,10 @@ up: $(VENV)/.up ## Run Headwater on this machine until Ctrl-C
 
 test: $(VENV)/.test ## Everything that CI runs: style, types, layers, all tests
 	@sh tests/run.sh
+
+test-spark: $(VENV)/.test ## The Spark engine against the local trainer; installs PySpark (450 MB), and needs Java 17
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'pyspark>=4.1,<5'
+	@HEADWATER_TEST_SPARK=1 $(BIN)/python -m pytest tests/integration/test_spark.py
 
 lint: $(VENV)/.test ## Style, types and layers only
 	@sh tests/run.sh lint

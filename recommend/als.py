@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from recommend.solver import kernel
 from recommend.threads import single_blas
 
 _RUN_RATIO = 1.1  # largest over smallest regularization of one call
-_CG_STEPS = 3  # each starts from the previous epoch's solution
+_CG_STEPS, _LAST_CG_STEPS = 2, 3  # each starts from the previous epoch's solution; the last epoch is more exact, for folding in
 _WORTH_THREADS = 20_000_000  # multiplications of one step; for less, threads wait for each other longer than they work
 _STDDEV = 0.1  # of a row's norm at the start
 
@@ -58,6 +59,14 @@ class Factors:
         with single_blas():
             product: Floats = self.items.T @ self.items
         return product
+
+
+class Fit(Protocol):
+    """What fits the factors: `fit` below, or `recommend.spark.SparkFit`."""
+
+    def __call__(
+        self, values: Matrix, settings: AlsSettings, *, seed: int, threads: int = 0, progress: Callable[[float], None] = ...
+    ) -> Factors: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ def fit(
     deviation = np.float32(_STDDEV / np.sqrt(settings.factors))
     viewers = rng.standard_normal((values.shape[0], settings.factors), np.float32) * deviation
     items = rng.standard_normal((values.shape[1], settings.factors), np.float32) * deviation
-    known = sparse.csr_array((np.abs(values.data), values.indices, values.indptr), shape=values.shape)
+    known = sparse.csr_array((settings.observed(values.data), values.indices, values.indptr), shape=values.shape)
     viewer_order, viewer_runs = _runs(known.sum(axis=1), values.shape[1], settings)
     item_order, item_runs = _runs(known.sum(axis=0), values.shape[0], settings)
     by_viewer = check_matrix(values[viewer_order][:, item_order], *values.shape)
@@ -103,10 +112,11 @@ def fit(
     x, y = np.ascontiguousarray(viewers[viewer_order]), np.ascontiguousarray(items[item_order])
     with single_blas():
         for epoch in range(settings.epochs):
-            _half_epoch(by_viewer, x, y, viewer_runs, threads)
-            _half_epoch(by_item, y, x, item_runs, threads)
+            steps = _LAST_CG_STEPS if epoch == settings.epochs - 1 else _CG_STEPS
+            _half_epoch(by_viewer, x, y, viewer_runs, steps=steps, threads=threads)
+            _half_epoch(by_item, y, x, item_runs, steps=steps, threads=threads)
             progress((epoch + 1) / settings.epochs)
-        _half_epoch(by_viewer, x, y, viewer_runs, threads)  # viewers last, as fold-in would find them
+        _half_epoch(by_viewer, x, y, viewer_runs, steps=_LAST_CG_STEPS, threads=threads)  # viewers last, as fold-in would find them
     viewers[viewer_order], items[item_order] = x, y
     if not (np.isfinite(viewers).all() and np.isfinite(items).all()):
         raise FitFailed("The factors grew beyond all bounds: the data or the settings make no sense.")
@@ -126,11 +136,11 @@ def _runs(known: npt.ArrayLike, others: int, settings: AlsSettings) -> tuple[npt
     return order, runs
 
 
-def _half_epoch(matrix: Matrix, rows: Floats, others: Floats, runs: list[_Run], threads: int) -> None:
+def _half_epoch(matrix: Matrix, rows: Floats, others: Floats, runs: list[_Run], *, steps: int, threads: int) -> None:
     width = rows.shape[1]
     for run in runs:
         work = width * (int(matrix.indptr[run.end] - matrix.indptr[run.start]) + width * (run.end - run.start))
         kernel()._least_squares_cg(
             matrix.indptr[run.start : run.end + 1], matrix.indices, matrix.data, rows[run.start : run.end], others,
-            run.regularization, threads if work > _WORTH_THREADS else 1, _CG_STEPS,
+            run.regularization, threads if work > _WORTH_THREADS else 1, steps,
         )  # fmt: skip

@@ -60,6 +60,7 @@ class Ask:
     threads: int = 0
     short: bool = True
     model: Asked = "blend"
+    by_count: bool = False  # of the factor model (`AlsSettings.by_count`)
     limits: Bounds = field(default_factory=Bounds)
 
 
@@ -96,7 +97,9 @@ def defaults(ask: Ask) -> Choice:
     prior = {"trending": 0.5, "popularity": 0.0} if timed else {"trending": 0.0, "popularity": 0.1}
     steps = [Weights(1, als=0.3, walk=0.7, **prior)]
     chosen = steps if ask.model == "blend" else only(ask.model)
-    return Choice(AlsSettings(ask.factors, epochs=ask.epochs), WalkSettings(), WeightSettings(), 7.0, chosen, "defaults")
+    return Choice(
+        AlsSettings(ask.factors, epochs=ask.epochs, by_count=ask.by_count), WalkSettings(), WeightSettings(), 7.0, chosen, "defaults"
+    )
 
 
 def choose(history: Interactions, ask: Ask, *, progress: Progress = lambda _what, _share: None) -> Choice:
@@ -162,7 +165,7 @@ class _Search:
         def value(place: tuple[int, int]) -> float:
             inside = 0 <= place[0] < len(_UNOBSERVED) and 0 <= place[1] < len(_REGULARIZATION)
             if place not in tried and inside and len(tried) < MOST_TRIALS:
-                tried[place] = self._als_trial(AlsSettings(_TRIAL_FACTORS, _REGULARIZATION[place[1]], _UNOBSERVED[place[0]], _TRIAL_EPOCHS))
+                tried[place] = self._als_trial(self._als_at(place))
                 self.progress("Choosing settings", 0.7 * len(tried) / MOST_TRIALS)
             return tried.get(place, -1.0)
 
@@ -176,7 +179,10 @@ class _Search:
                 for sign in (1, -1):
                     while value(best) < value(step := (best[0] + sign * axis[0], best[1] + sign * axis[1])):
                         best, moved = step, True
-        return AlsSettings(_TRIAL_FACTORS, _REGULARIZATION[best[1]], _UNOBSERVED[best[0]], _TRIAL_EPOCHS)
+        return self._als_at(best)
+
+    def _als_at(self, place: tuple[int, int]) -> AlsSettings:
+        return AlsSettings(_TRIAL_FACTORS, _REGULARIZATION[place[1]], _UNOBSERVED[place[0]], _TRIAL_EPOCHS, self.ask.by_count)
 
     def _als_trial(self, settings: AlsSettings) -> float:
         fitted = [als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads) for fold in self.cuts]

@@ -30,14 +30,25 @@ class AlsSettings:
     regularization: float = 0.007
     unobserved_weight: float = 0.1
     epochs: int = 10
+    by_count: bool = False  # the regularization grows with the number of wanted titles alone, as Spark's does (`recommend.spark`)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def scale(self) -> float:
+        """Of one observation, in the scale of the kernel (unobserved weight 1)."""
+        return self.regularization * (1.0 + self.unobserved_weight) / self.unobserved_weight
+
+    def observed(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """What each value adds to what is known of its row and column."""
+        return np.asarray(values > 0 if self.by_count else np.abs(values), np.float64)
+
     def row_regularization(self, observed: npt.NDArray[np.float64], others: int) -> npt.NDArray[np.float64]:
-        """For rows with `observed` (the sum of |v|) out of `others` columns, in the scale of the kernel (unobserved weight 1)."""
-        scale = self.regularization * (1.0 + self.unobserved_weight) / self.unobserved_weight
-        return scale * (observed + self.unobserved_weight * others)
+        """For rows with `observed` (the sum of it) out of `others` columns."""
+        if self.by_count:
+            return self.scale * np.maximum(observed, 1.0)  # a row without a wanted title is 0 in any case
+        return self.scale * (observed + self.unobserved_weight * others)
 
 
 def als_settings(bundle: Bundle) -> AlsSettings:
@@ -61,7 +72,7 @@ def solve_row(
     rows = np.asarray(item_factors[codes], np.float64)
     weight = values / settings.unobserved_weight
     system = np.asarray(gram, np.float64) + (rows.T * np.abs(weight)) @ rows
-    system[np.diag_indices_from(system)] += settings.row_regularization(np.abs(values).sum(keepdims=True), len(item_factors))
+    system[np.diag_indices_from(system)] += settings.row_regularization(settings.observed(values).sum(keepdims=True), len(item_factors))
     wanted = rows.T @ np.where(values > 0, 1.0 + weight, 0.0)
     found: Floats = np.linalg.solve(system, wanted).astype(np.float32)
     return found

@@ -7,14 +7,15 @@ publishes a whole model, and the later one is current.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from kit.ids import sortable
 from kit.log import logger
 from kit.world import World
-from recommend import bundle, content, lake, store
+from recommend import als, bundle, content, lake, store
 from recommend.choice import Progress
 from recommend.interactions import Interactions
 from recommend.training import NothingToLearn, Order, train
@@ -33,6 +34,8 @@ class Options:
     threads: int = 0
     keep: int = KEPT_VERSIONS
     publish: bool = True
+    engine: Literal["implicit", "spark"] = "implicit"
+    master: str = "local[*]"  # of Spark
 
 
 def learn(
@@ -50,7 +53,8 @@ def learn(
     with world.db.connect() as conn:
         texts = {title.asset_id: content.text_of(title.title, title.description, title.tags) for title in store.titles(conn)}
     order = Order(sortable("mdl"), world.clock.now(), options.seed, options.factors, threads=options.threads, texts=texts)
-    trained = train(history, order, progress=progress)
+    with _engine(world, options) as fit:
+        trained = train(history, replace(order, engine=options.engine, fit=fit), progress=progress)
     before = next((one.facts for one in bundle.history(world.storage) if one.current), {})
     notes = narrowing(before, trained.outcome)
     for note in notes:
@@ -59,6 +63,15 @@ def learn(
         bundle.publish(world.storage, trained.bundle, world.clock)
         bundle.prune(world.storage, options.keep)
     return {**trained.outcome, "published": options.publish, "notes": notes}
+
+
+def _engine(world: World, options: Options) -> AbstractContextManager[als.Fit]:
+    """What fits the factors, for as long as it is needed. Spark is imported only where it is asked for."""
+    if options.engine == "implicit":
+        return nullcontext(als.fit)
+    from recommend import spark
+
+    return spark.opened(world.settings.scratch_dir, options.master)
 
 
 def narrowing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -46,6 +46,7 @@ class Wanted:
     factors: int = 192
     epochs: int = 10
     threads: int = 0
+    fit: als.Fit = als.fit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,7 +234,7 @@ def answer(task: Task, choice: Choice, wanted: Wanted, *, progress: Progress, ch
 def _fitted(data: Dataset, choice: Choice, parts: frozenset[str], wanted: Wanted, progress: Progress) -> Model:
     factors = walked = None
     if "als" in parts:
-        factors = als.fit(
+        factors = wanted.fit(
             data.values, choice.als, seed=wanted.seed, threads=wanted.threads, progress=lambda share: progress("Fitting factors", share)
         )
     if "walk" in parts:

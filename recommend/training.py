@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Order:
     epochs: int = 12
     threads: int = 0
     texts: Mapping[str, str] | None = None  # by title id
+    engine: Literal["implicit", "spark"] = "implicit"
+    fit: als.Fit = als.fit  # the engine's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,14 +66,14 @@ def train(history: Interactions, order: Order, *, progress: Progress = lambda _w
     """Raises NothingToLearn, BadMatrix, FitFailed."""
     started = time.process_time()
     factors = order.factors or (_FACTORS if len(history.item_ids) >= _FEW_TITLES else _FEW_TITLES_FACTORS)
-    ask = Ask("time", factors, order.epochs, order.seed, order.threads)
-    measured, choice = measure(history, ask, progress=progress)
+    ask = Ask("time", factors, order.epochs, order.seed, order.threads, by_count=order.engine == "spark")
+    measured, choice = measure(history, ask, fit=order.fit, progress=progress)
     data = build(history, choice.weights, now_s=float(history.at_s.max(initial=0.0)))
     if not (data.values.data > 0).any():
         raise NothingToLearn("Nobody has watched anything yet: there is nothing to learn from.")
     bundle = _fitted(data, choice, order, progress)
     facts = {
-        "settings": choice.as_json(), "chosen_on": choice.chosen_on, "chosen_by_users": choice.viewers, "engine": "implicit",
+        "settings": choice.as_json(), "chosen_on": choice.chosen_on, "chosen_by_users": choice.viewers, "engine": order.engine,
         "trained_at": order.at.isoformat(), "history_ends_at_s": data.now_s, "seed": order.seed, "fingerprint": fingerprint(history),
         "data": {"rows": len(history), "pairs": int(data.values.nnz), "users": len(data.viewer_ids), "items": len(data.item_ids)},
         "metrics": measured, "choice": [{"what": trial.what, "value": trial.value, **trial.settings} for trial in choice.trials],
@@ -81,9 +83,9 @@ def train(history: Interactions, order: Order, *, progress: Progress = lambda _w
     return Trained(replace(bundle, facts=facts, report=page(order.version, facts)), outcome)
 
 
-def measure(history: Interactions, ask: Ask, *, progress: Progress) -> tuple[dict[str, Any], Choice]:
+def measure(history: Interactions, ask: Ask, *, fit: als.Fit = als.fit, progress: Progress) -> tuple[dict[str, Any], Choice]:
     """Figures of the newest tenth, and the settings that were chosen before it."""
-    wanted = protocols.Wanted(metrics.parse(METRICS), seed=ask.seed, factors=ask.factors, epochs=ask.epochs, threads=ask.threads)
+    wanted = protocols.Wanted(metrics.parse(METRICS), seed=ask.seed, factors=ask.factors, epochs=ask.epochs, threads=ask.threads, fit=fit)
     if len(history) >= _LEAST_ROWS and len(history.viewer_ids) >= _LEAST_VIEWERS:
         try:
             task = protocols.global_time(history, share=_MEASURED_SHARE)
@@ -98,7 +100,7 @@ def measure(history: Interactions, ask: Ask, *, progress: Progress) -> tuple[dic
 
 
 def _fitted(data: Dataset, choice: Choice, order: Order, progress: Progress) -> Bundle:
-    found = als.fit(
+    found = order.fit(
         data.values, choice.als, seed=order.seed, threads=order.threads, progress=lambda share: progress("Fitting factors", share)
     )
     walked = walk.fit(data.by_time, choice.walk, progress=lambda share: progress("Fitting the item-item walk", share))

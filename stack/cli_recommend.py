@@ -72,12 +72,18 @@ def parse_since(text: str, now: datetime) -> datetime | None:
 
 
 def train(
-    engine: Annotated[Literal["implicit", "spark"], typer.Option("--engine", help="What fits the factors.")] = "implicit",
+    engine: Annotated[
+        Literal["implicit", "spark"],
+        typer.Option("--engine", help="What fits the factors; spark is an extra: pip install 'headwater[spark]', and Java 17."),
+    ] = "implicit",
     since: Annotated[str, typer.Option("--since", help="Only what was watched since then: a date, or an age such as 90d.")] = "",
     ratings: Annotated[Path | None, _file("Train on this table (user item rating timestamp) instead of the own history.")] = None,
     factors: Annotated[int, typer.Option("--factors", min=0, max=512, help="Of the model; 0 chooses by the size of the catalogue.")] = 0,
     *,
     keep: Annotated[int, typer.Option("--keep", min=1, help="Versions that are kept.")] = 10,
+    master: Annotated[
+        str, typer.Option("--master", help="Of Spark: local[N], or the address of a cluster that sees the scratch folder.")
+    ] = ("local[*]"),
     publish: Annotated[bool, typer.Option("--publish/--no-publish", help="Whether servers are to answer from the new model.")] = True,
     seed: Seed = 1,
     threads: Threads = 0,
@@ -89,10 +95,8 @@ def train(
     from recommend.learn import Options, learn
     from stack.progress import StageProgress
 
-    if engine == "spark":
-        raise BadSetting("This Headwater was built without the Spark engine: use --engine implicit.")
     with local_world(data_dir) as world, StageProgress(errors()) as progress:
-        options = Options(parse_since(since, world.clock.now()), seed, factors, threads, keep, publish)
+        options = Options(parse_since(since, world.clock.now()), seed, factors, threads, keep, publish, engine, master)
         history = loaders.ratings(ratings) if ratings else None
         outcome = learn(world, options, history=history, progress=progress.show)
     if as_json:

@@ -17,6 +17,7 @@ from kit.settings import Settings
 from kit.world import World
 from stack.servers import S3Settings
 from tests import chromium as browsers
+from tests import spark_session
 from tests.clips import clips  # noqa: F401  (a fixture)
 from tests.live import LiveServers, live_servers
 from tests.local_stack import LocalStack
@@ -135,10 +136,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Nothing is left out silently: every test that did not run for want of a browser is named."""
-    missed = [report.nodeid for report in terminalreporter.getreports("skipped") if browsers.REMEDY in str(report.longrepr)]
-    if missed:
-        terminalreporter.section("tests that need a browser and did not run")
-        for name in sorted(missed):
-            terminalreporter.line(name)
-        terminalreporter.line(browsers.REMEDY)
+    """Nothing is left out silently: every test that did not run for want of a browser or of Spark is named."""
+    for what, remedy in (("a browser", browsers.REMEDY), ("Spark", spark_session.REMEDY)):
+        missed = [report.nodeid for report in terminalreporter.getreports("skipped") if remedy in str(report.longrepr)]
+        if missed:
+            terminalreporter.section(f"tests that need {what} and did not run")
+            for name in sorted(missed):
+                terminalreporter.line(name)
+            terminalreporter.line(remedy)
