@@ -12,17 +12,22 @@ from dataclasses import replace
 
 from catalog.early import Early
 from ingest.container import Read
+from ingest.matroska_index import clusters_begin
 from ingest.upload import UploadSession
+from media.matroska import EBML
 
 FEW_PARTS = 2
 SOON_S = 15.0  # an upload that will be complete within this many seconds needs no more copies
 LARGEST_INDEX_BYTES = 64 << 20
 MOST_BOXES = 8  # before the media
 BOX_HEADER_BYTES = 16
+_MATROSKA = EBML.to_bytes(4)
 
 
 def index_end(read: Read, size_bytes: int) -> int | None:
-    """Where the index of an MP4 ends that begins with it; None when it does not. Reads within the first part."""
+    """Where the index of a file ends that begins with it; None when it does not. Reads within the first part."""
+    if read(0, len(_MATROSKA)) == _MATROSKA:
+        return clusters_begin(read, size_bytes)
     offset = 0
     for number in range(MOST_BOXES):
         header = read(offset, BOX_HEADER_BYTES)

@@ -1,8 +1,8 @@
 """Find out what a source is. The only module of the probe that runs programs and reads files; decisions are in `ingest.checks`.
 
-Two questions are put to a source: what its headers claim, and what its packets are. ffprobe answers the first. An MP4 whose index
-can be relied on (`ingest.mp4_index`) answers the second itself, so that of hours of film only the index and the first seconds are
-fetched; of any other file ffprobe reads every packet. Both ways lead to the same `MediaInfo`.
+Two questions are put to a source: what its headers claim, and what its packets are. ffprobe answers the first. An MP4 or Matroska file
+whose index can be relied on (`ingest.mp4_index`, `ingest.matroska_index`) answers the second itself, so that of hours of film only
+the index and the first seconds are fetched; of any other file ffprobe reads every packet. Both ways lead to the same `MediaInfo`.
 
 ffprobe is held to the accepted formats and runs in the sandbox (`kit.sandbox`) with this one file, so that no upload can make it open
 another file, or keep it busy or growing for ever.
@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog import early
-from ingest import checks, container, ffprobe, light
+from ingest import checks, container, ffprobe, light, matroska_index
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
 from ingest.mp4_index import find_index, make_map, streams
@@ -57,7 +57,7 @@ class Indexed:
     """A source that was described without being read."""
 
     info: MediaInfo
-    digest: str  # `ingest.mp4_index.Mp4Index.digest`
+    digest: str  # of its index
     source_map: SourceMap
 
 
@@ -82,17 +82,17 @@ def probe(world: World, path: Path, progress: Progress | None = None) -> MediaIn
     return prober.light(_verdict(found, prober.packets(found, progress), shape, size_bytes, limits))
 
 
-def probe_by_index(world: World, copy: LocalCopy) -> Indexed | None:
+def probe_by_index(world: World, copy: LocalCopy, *, arriving: bool = False) -> Indexed | None:
     """The same from the index and the first samples, which are fetched; None when that is not possible.
 
-    Raises what `probe` raises, and what `copy` raises.
+    Of a source that is still `arriving`, nothing is read at the end. Raises what `probe` raises, and what `copy` raises.
     """
     limits = Limits.of(world.settings)
     _refuse(checks.check_size(copy.size_bytes, limits))
     read = _read_ahead(copy)
     index = find_index(read, copy.size_bytes)
     if index is None:
-        return None
+        return _probe_by_cues(world, copy, read, limits, arriving=arriving)
     copy.need(index.header)
     shape = container.look(read, copy.size_bytes)
     prober = _Prober(world, copy.path, limits, copy.size_bytes)
@@ -110,6 +110,31 @@ def probe_by_index(world: World, copy: LocalCopy) -> Indexed | None:
         _refuse(checks.check_count(len(video.track), packets, copy.size_bytes))
     info = _verdict(found, scan(video, tracks), shape, copy.size_bytes, limits)
     source_map = make_map(index, found, tracks)
+    if info.video is not None and _is_dark(info.video):
+        copy.need(source_map.video_ranges(info.video.start, info.video.start))
+        info = prober.light(info)
+    return Indexed(info, index.digest, source_map)
+
+
+def _probe_by_cues(world: World, copy: LocalCopy, read: container.Read, limits: Limits, *, arriving: bool) -> Indexed | None:
+    """`probe_by_index` of Matroska."""
+    index = matroska_index.find_index(read, copy.size_bytes)
+    if index is None or (not arriving and index.tail[1] - index.tail[0] > matroska_index.MOST_TAIL_BYTES):
+        return None
+    copy.need(index.header)
+    shape = container.look(read, copy.size_bytes)
+    prober = _Prober(world, copy.path, limits, copy.size_bytes)
+    try:
+        found, complaint = prober.streams(shape)
+    except Rejected:  # let the whole file say why
+        return None
+    _refuse(checks.check_streams(found, complaint, limits))
+    made = matroska_index.describe(index, found, copy.read(index.clusters, index.head_end - index.clusters))
+    if made is None or not (arriving or matroska_index.ends_so(made, found, copy.read(index.tail[0], index.tail[1] - index.tail[0]))):
+        return None
+    _refuse(checks.check_count(made.pictures, made.pictures, copy.size_bytes))
+    info = _verdict(found, matroska_index.scan(made, found), shape, copy.size_bytes, limits)
+    source_map = matroska_index.make_map(made, found)
     if info.video is not None and _is_dark(info.video):
         copy.need(source_map.video_ranges(info.video.start, info.video.start))
         info = prober.light(info)
@@ -238,7 +263,7 @@ def _run(world: World, job: Job, beat: Beat) -> Probed:
     settings = world.settings
     source, name = early.reader(world.storage, asset, arriving)
     with scratch.opened(source, name, asset.source_size_bytes, settings.scratch_dir, limit_bytes=settings.scratch_budget_bytes) as copy:
-        indexed = probe_by_index(world, copy)
+        indexed = probe_by_index(world, copy, arriving=arriving is not None)
         if indexed is not None:
             return Probed(indexed.info, indexed.digest, source_map=indexed.source_map)
         if job.args.get("early"):

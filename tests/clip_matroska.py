@@ -16,15 +16,15 @@ def _late(shop: Workshop) -> None:
     _copy(shop, "mkv", "-output_ts_offset", "5")
 
 
-@recipe("mkv-looped", ".mkv")
-def _looped(shop: Workshop) -> None:
-    """A minute and a half whose cues come last, as they do in nearly every Matroska file."""
-    _copy(shop, "looped")
+@recipe("mkv-heavy", ".mkv")
+def _heavy(shop: Workshop) -> None:
+    """Many megabytes whose cues come last, as they do in nearly every Matroska file."""
+    _copy(shop, "heavy")
 
 
 @recipe("mkv-cues-first", ".mkv")
 def _cues_first(shop: Workshop) -> None:
-    """Several megabytes whose cues come first."""
+    """The same with its cues first."""
     _copy(shop, "heavy", "-cues_to_front", "1")
 
 

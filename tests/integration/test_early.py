@@ -112,8 +112,9 @@ def made_whole(world: World, path: Path) -> Asset:
         return catalog.store.get_asset(conn, asset.id)
 
 
-def test_it_can_be_watched_before_its_last_byte_is_sent(slow: World, clips: Clips) -> None:
-    data = clips("heavy").read_bytes()
+@pytest.mark.parametrize("name", ["heavy", "mkv-cues-first"])
+def test_it_can_be_watched_before_its_last_byte_is_sent(slow: World, clips: Clips, name: str) -> None:
+    data = clips(name).read_bytes()
     session = create(slow, data)
 
     def look() -> None:
@@ -136,7 +137,7 @@ def test_it_can_be_watched_before_its_last_byte_is_sent(slow: World, clips: Clip
     assert asset.status is AssetStatus.READY
     assert {job.state for job in jobs_of(slow, session)} == {State.SUCCEEDED}
     assert list(slow.storage.list(keys.upload_prefix(session.id))) == []  # no copy is left
-    whole = made_whole(slow, clips("heavy"))
+    whole = made_whole(slow, clips(name))
     assert asset.plan_digest == whole.plan_digest is not None
     assert asset.source == whole.source
     mine, theirs = (objects(slow, keys.plan_prefix(one.id, whole.plan_digest)) for one in (asset, whole))
