@@ -84,6 +84,11 @@ class Settings:
         doc="Make every track of sound as loud as others (-18 LUFS, true peak at most -1 dBTP). The whole track is then measured before "
         "anything is encoded, so a long title can be watched later.",
     )
+    measure_quality: Literal["off", "sampled", "full"] = _setting(
+        "off",
+        doc="Measure how good every rendition looks (VMAF) once a title is ready, behind all other work: never, in five "
+        "segments, or in all. A title that was not measured can be when somebody asks.",
+    )
     worker_processes: int = _setting(0, doc="Encode processes of one worker; 0 means one for each core.")
     sandbox: Level = _setting(
         "full", doc="The weakest sandbox in which FFmpeg may open an upload; a machine that offers less refuses all media."

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from catalog import lost, pictures, store
+from catalog import lost, pictures, quality, store
 from catalog.asset import InitSegment, NewPresentation, Stage, StoredPlaylist
 from kit.errors import StepFailed, Unavailable
 from kit.jobs import Job
@@ -133,6 +133,9 @@ def save(conn: Connection, world: World, job: Job, result: NewPresentation) -> N
     store.publish(conn, job.asset_id, result)
     pictures.show_poster(conn, job.asset_id)
     refresh(conn, world, job.asset_id)
+    extent = world.settings.measure_quality
+    if result.stage == "ready" and extent != "off":
+        quality.want(conn, job.asset_id, store.load_plan(conn, job.asset_id), extent)
 
 
 def require_current(new: NewPresentation, gone: frozenset[str]) -> None:

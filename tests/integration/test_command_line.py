@@ -103,6 +103,19 @@ def test_tracks_are_added_listed_replaced_and_deleted(local_stack: LocalStack, s
     assert json.loads(run(local_stack, "tracks", "list", sent["id"], "--json").stdout) == []
 
 
+def test_quality_is_measured_shown_and_drawn(local_stack: LocalStack, sent: dict[str, Any], tmp_path: Path) -> None:
+    drawn = tmp_path / "quality.png"
+    shown = run(local_stack, "quality", sent["id"], "--png", drawn)
+    assert shown.returncode == 0, shown.stderr
+    video = [item["name"] for item in sent["renditions"] if item["kind"] == "video"]
+    assert all(name in shown.stdout for name in video)
+    assert "vmaf_v0.6.1" in shown.stderr
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run(local_stack, "quality", sent["id"], "--json").stdout)
+    assert [item["name"] for item in found["renditions"]] == video
+    assert found["pending"] == found["failed"] == 0
+
+
 def test_a_wrong_key_is_one_sentence(local_stack: LocalStack) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "stack.cli", "list"], cwd=TOP, capture_output=True, text=True, check=False,

@@ -58,6 +58,13 @@ def test_a_title_is_measured_on_demand_and_shows_its_figures(world: World, api: 
     assert api.post(f"/v1/assets/{asset.id}/quality").json()["pending"] == 0, "what has been measured is not measured again"
 
 
+def test_by_a_setting_every_title_is_measured_when_it_is_ready(world: World, clips: Clips) -> None:
+    asset = present(replace(world, settings=replace(world.settings, measure_quality="sampled")), clips("plain"))
+    with world.db.connect() as conn:
+        (found,) = quality.of_assets(conn, [asset.id]).values()
+    assert (found.model, found.segments) == (quality.MODEL, 1)
+
+
 def scored(title: Encoded, folder: Path, frames_late: int) -> float:
     """The mean score of the first segment beside a source that is so many frames late."""
     plan, world = title.plan, title.world
