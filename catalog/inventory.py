@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, select
 
+from catalog import downloads
 from catalog.asset import AssetStatus
 from catalog.tables import assets, init_segments, pictures, playlists, presentations, renditions, segments
 from kit.storage.verify import Recorded
@@ -27,6 +28,7 @@ class What(StrEnum):
     PLAYLIST = "playlist"
     POSTER = "poster"
     PICTURE = "picture"
+    DOWNLOAD = "download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def parts_of(conn: Connection, asset_id: str) -> list[Part]:
         return []
     found = [*_source(conn, asset_id), *_inits(conn, asset_id), *_segments(conn, asset_id), *_playlists(conn, asset_id)]
     shown = {item.key: item for item in (*_poster(conn, asset_id), *_pictures(conn, asset_id))}
+    found += _downloads(conn, asset_id)
     return sorted([*found, *shown.values()], key=lambda part: part.key)
 
 
@@ -111,3 +114,8 @@ def _pictures(conn: Connection, asset_id: str) -> Iterator[Part]:
         key = keys.picture(AssetId(asset_id), PlanDigest(row.plan_digest), row.name)
         what = What.POSTER if row.name.startswith("poster") else What.PICTURE
         yield Part(key, row.size_bytes, row.sha256, asset_id, what, row.plan_digest)
+
+
+def _downloads(conn: Connection, asset_id: str) -> Iterator[Part]:
+    for file in downloads.stored(conn, asset_id):
+        yield Part(file.key, file.size_bytes or 0, file.sha256, asset_id, What.DOWNLOAD, file.plan_digest, file.rendition)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete
 
-from catalog import pictures, store
+from catalog import downloads, pictures, store
 from catalog.asset import AssetStatus, Stage
 from catalog.demand import segment_job
 from catalog.inventory import Part, What
@@ -43,6 +43,8 @@ def job_for(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
         return _segment_job(part, plan, attempt)
     if part.what == What.PICTURE:  # from stored segments, which the first attempt has seen to
         return _picture_job(part) if attempt == TRIES - 1 else None
+    if part.what == What.DOWNLOAD:
+        return downloads.job(part.owner, part.plan_digest, _download_id(part)) if attempt == TRIES - 1 else None
     if attempt > 0:
         return None
     if part.what == What.INIT:
@@ -60,6 +62,10 @@ def job_for(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
 def _name(part: Part) -> str:
     """Of a picture, below its plan."""
     return part.key.removeprefix(keys.plan_prefix(AssetId(part.owner), PlanDigest(part.plan_digest)))
+
+
+def _download_id(part: Part) -> str:
+    return part.key.rpartition("/")[2].partition(".")[0]
 
 
 def _picture_job(part: Part) -> NewJob | None:

@@ -82,6 +82,11 @@ def picture(asset: AssetId, plan: PlanDigest, name: str) -> str:
     return f"{plan_prefix(asset, plan)}{name}"
 
 
+def download(asset: AssetId, plan: PlanDigest, download_id: str, suffix: str) -> str:
+    """A static rendition: one whole file."""
+    return f"{plan_prefix(asset, plan)}download/{download_id}.{suffix}"
+
+
 def iframe_name(gop: int) -> str:
     """The I-frame of one group of pictures, relative to its rendition. No object has this name: it is a part of a segment."""
     return f"i/{gop:05d}.m4s"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from catalog import demand, lost, pictures, track_store
+from catalog import demand, downloads, lost, pictures, track_store
 from catalog import store as catalog
 from catalog.asset import PlaybackTarget
 from catalog.pictures import Picture
@@ -39,6 +39,7 @@ from media.grid import place_of_gop
 from media.ids import AssetId, PlanDigest
 from origin import paths, store
 from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
+from origin.file_name import attachment
 from origin.manifest import joined
 from origin.picture import redirection, width_of
 from origin.resolution import Remembered
@@ -128,6 +129,8 @@ class Origin:
             return self.respond(decide_text(ask, str(published.multivariant["playlist"]).encode()))
         if wanted.kind == "manifest":
             return self.respond(decide_text(ask, self._manifest(target).encode()))
+        if wanted.kind == "download":
+            return self._download(target, ask)
         if wanted.kind in ("text", "chapters"):
             return self._text(target, ask)
         if wanted.kind in ("segment", "iframe"):
@@ -154,6 +157,18 @@ class Origin:
         with self._world.db.connect() as conn:
             has_sheets = bool(pictures.find(conn, target.asset.id, target.plan_digest, [names.STORYBOARD]))
         return joined(pieces, thumbnails=has_sheets)
+
+    def _download(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """A static rendition, under the title's name. Raises NotFound."""
+        with self._world.db.connect() as conn:
+            file = downloads.file_of(conn, target.asset.id, target.plan_digest, ask.wanted.name)
+        if file.sha256 is None or file.size_bytes is None:
+            raise NotFound("This file has not been made yet.", code="download_not_found")
+        answer = decide(ask, StoredObject(file.key, file.sha256, file.size_bytes), whole=self._delegates)
+        if answer.status in (200, 206):
+            disposition = {"Content-Disposition": attachment(target.asset.title, file.name)}
+            answer = replace(answer, headers={**answer.headers, **disposition})
+        return self.respond(answer)
 
     def _text(self, target: PlaybackTarget, ask: Ask) -> Response:
         """A part of the pack of a text track; of chapters, that of the chapters shown now."""
@@ -297,6 +312,7 @@ def router(world: World, waiting: Waiting | None = None) -> APIRouter:
 
     routes.add_api_route("/{playback_id}/main.m3u8", deliver, methods=["GET"], summary="HLS multivariant playlist", response_class=Response)
     routes.add_api_route("/{playback_id}/manifest.mpd", deliver, methods=["GET"], summary="DASH manifest", response_class=Response)
+    routes.add_api_route("/{playback_id}/download/{name}", deliver, methods=["GET"], summary="Static rendition", response_class=Response)
     routes.add_api_route("/{playback_id}/poster.jpg", deliver, methods=["GET"], summary="Poster", response_class=Response)
     routes.add_api_route("/{playback_id}/thumbnail.jpg", deliver, methods=["GET"], summary="Thumbnail", response_class=Response)
     routes.add_api_route("/{playback_id}/storyboard.vtt", deliver, methods=["GET"], summary="Storyboard", response_class=Response)

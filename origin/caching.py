@@ -47,6 +47,7 @@ POLICIES: Mapping[Kind, CachePolicy] = {
     "preview": _CURRENT,
     "text": _IMMUTABLE,
     "chapters": _CURRENT,
+    "download": _CURRENT,
 }
 MISSING = CachePolicy("public, max-age=2", "max-age=2")  # the title may be published the next moment
 NEVER = CachePolicy("no-store", "no-store")  # refusals and failures: not the next viewer's business

@@ -13,6 +13,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "mpd": "application/dash+xml",
     "m4s": "video/iso.segment",
     "mp4": "video/mp4",
+    "webm": "video/webm",
     "jpg": "image/jpeg",
     "vtt": "text/vtt",
 }

@@ -26,6 +26,7 @@ Kind = Literal[
     "still",
     "text",
     "chapters",
+    "download",
     "moment",
     "thumbnail",
     "storyboard",
@@ -38,6 +39,7 @@ _CURRENT: Mapping[str, Kind] = {
     pictures.POSTER: "poster", pictures.STORYBOARD: "storyboard", pictures.PREVIEW: "preview", "thumbnail.jpg": "moment",
 }  # fmt: skip
 _TEXT = re.compile(r"t/(?P<text>[0-9a-f]{40})/(?:(?P<playlist>index\.m3u8)|(?P<whole>whole\.vtt)|(?P<index>[0-9]{5,9})\.vtt)")
+_DOWNLOAD = re.compile(r"download/(?P<file>[0-9a-z][0-9a-z_-]{0,63}\.(?:mp4|webm))")
 _OF_RENDITION = re.compile(
     r"(?P<plan>[0-9a-z_-]{8,128})/(?P<rendition>[0-9a-z][0-9a-z_-]{0,63})/"
     r"(?:(?P<playlist>index|iframes)\.m3u8|(?P<init>init)\.mp4|(?P<gop>i/)?(?P<index>[0-9]{5,9})\.m4s)"
@@ -74,6 +76,8 @@ def parse(path: str) -> Wanted | None:
         return Wanted(kind, path)
     if path == "chapters.vtt":
         return Wanted("chapters", path, index=WHOLE_PART)
+    if download := _DOWNLOAD.fullmatch(path):
+        return Wanted("download", download["file"])
     if text := _TEXT.fullmatch(path):
         return _text(text, path.rpartition("/")[2])
     if (still := _STILL.fullmatch(path)) and (picture := _picture(still)):

@@ -15,7 +15,18 @@ from typer.core import TyperGroup
 
 from kit import settings
 from kit.errors import HeadwaterError
-from stack import cli_assets, cli_doctor, cli_history, cli_quality, cli_recommend, cli_services, cli_storage, cli_tracks, cli_validate
+from stack import (
+    cli_assets,
+    cli_doctor,
+    cli_download,
+    cli_history,
+    cli_quality,
+    cli_recommend,
+    cli_services,
+    cli_storage,
+    cli_tracks,
+    cli_validate,
+)
 from stack.cli_output import errors, exit_for
 from stack.data_dir import local_data_dir
 
@@ -69,6 +80,7 @@ def up(data_dir: DataDir = None, port: Port = "8080") -> None:
 
 cli_assets.add_to(app)
 cli_tracks.add_to(app)
+cli_download.add_to(app)
 cli_validate.add_to(app)
 cli_quality.add_to(app)
 cli_doctor.add_to(app)

@@ -28,6 +28,7 @@ TABLE_MODULES = (
     "catalog.lost",
     "catalog.sounds",
     "catalog.quality",
+    "catalog.downloads",
     "ingest.store",
     "accounts.store",
     "recommend.tables",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import pictures, quality, sounds
+from catalog import downloads, pictures, quality, sounds
 from kit import scratch, tools
 from kit.errors import StepFailed
 from kit.jobs import Job
@@ -22,6 +22,7 @@ from kit.world import World
 from media import keys
 from media.plan import EncodePlan
 from transcode.audio_steps import audio, audio_segment, measured_gains
+from transcode.download_steps import download, save_download
 from transcode.ffmpeg.headers import init_commands
 from transcode.init_steps import init_again, save_nothing
 from transcode.picture_steps import preview, save_pictures, storyboard, thumbnail
@@ -98,4 +99,5 @@ STEPS = (
     Step(pictures.PREVIEW, preview, save_pictures),
     Step(pictures.THUMBNAIL, thumbnail, save_pictures),
     Step(quality.MEASURE, measure, save_measured),
+    Step(downloads.MAKE, download, save_download),
 )

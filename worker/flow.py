@@ -33,7 +33,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early, embedded, pictures, track_store
+from catalog import downloads, early, embedded, pictures, track_store
 from catalog.asset import Asset, AssetStatus, Stage
 from catalog.demand import ENCODE, SEGMENT, segment_job
 from catalog.lost import Lost
@@ -52,6 +52,7 @@ PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
 DROP = early.DROP
 TEXT, DROP_TEXT = embedded.EXTRACT, track_store.DROP_TEXT
 DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
+_EXTRAS = (PURGE, DROP, DROP_TEXT, DIGEST, downloads.MAKE, *pictures.EXTRAS)  # whose failure costs the title nothing
 
 # Expected CPU seconds, for weighing progress: only their ratios count. Measured on one core of a 2-core machine (Xeon with AVX-512),
 # 480p to 1080p from a real clip of 1080p: what a frame costs is a straight line in the pixels that are encoded, within 5 %.
@@ -268,7 +269,7 @@ class VideoFlow:
             return  # a job that is about no asset leaves all others alone
         if asset.status is AssetStatus.UPLOADING and books.generation(asset.id) is not None:
             books.drop_early(asset.id)  # nothing was promised yet: the whole file will say what it is
-        elif job.kind not in (PURGE, DROP, DROP_TEXT, DIGEST, *pictures.EXTRAS) and not (job.kind == PROBE and job.args.get("early")):
+        elif job.kind not in _EXTRAS and not (job.kind == PROBE and job.args.get("early")):
             _bear(books, asset, job, error)
 
 

@@ -27,6 +27,8 @@ ELSEWHERE = {
     "worker.sweeper.ask_for_compaction": "the history of viewers, and no video",
     "transcode.init_steps.init_again": "repairs what has been damaged; see the tests of scrub",
     "catalog.steps.drop_text": "subtitles; see their tests",
+    "transcode.download_steps.download": "static renditions, which nobody's title waits for; see their tests",
+    "transcode.download_steps._copied": "only reads",
 }
 """Functions with effects that no scenario comes by, and why that is as it should be."""
 VERBS = frozenset(

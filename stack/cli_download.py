@@ -1,0 +1,89 @@
+"""`headwater download`: a video as one file, made when it is not there yet, fetched with progress, and gone on with where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stack.cli_assets import DataDir, Json, _api
+from stack.cli_output import errors, output, print_json
+from stack.exits import Exit
+
+_POLL_S = 1.0
+_LIMIT_S = 12 * 3600.0  # for making the file
+_PIECE_BYTES = 256 * 1024
+
+
+def download(
+    *,
+    asset_id: Annotated[str, typer.Argument(metavar="ASSET_ID", help="The video.")],
+    name: Annotated[str, typer.Option("--name", help="Such as 720p.mp4 or 720p.webm; without one, the largest MP4.")] = "",
+    target: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write it; without one, its own name here.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Fetch a video as one file. Interrupted, the same command goes on where it stopped."""
+    from kit.clock import SystemClock
+
+    with _api(data_dir) as api:
+        path = f"/v1/assets/{asset_id}/downloads"
+        wanted = name or _largest(api.call("GET", path).json()["available"])
+        made = _made(api, path, wanted, SystemClock())
+        if made["status"] != "ready" or not made["url"]:
+            why = (made["error"] or {}).get("detail") or "it has no public address"
+            errors().print(f"{wanted} cannot be fetched: {why}", style="red", soft_wrap=True, highlight=False, markup=False)
+            raise typer.Exit(Exit.FAILED)
+        file = target or Path(wanted)
+        resumed = _fetch(api, made, file)
+    if as_json:
+        print_json({**made, "file": str(file), "resumed_bytes": resumed})
+    else:
+        output().print(f"{file}  {made['size_bytes']} bytes", soft_wrap=True, highlight=False, markup=False)
+
+
+def _largest(available: list[str]) -> str:
+    """The list ascends by size. The API refuses what is not there with a sentence of its own."""
+    films = [name for name in available if name.endswith(".mp4")]
+    return films[-1] if films else "1080p.mp4"
+
+
+def _made(api: Any, path: str, name: str, clock: Any) -> dict[str, Any]:
+    """Asks for the file and waits until it is there, or is given up."""
+    made: dict[str, Any] = api.call("POST", path, json={"name": name}).json()
+    deadline_s = clock.monotonic_s() + _LIMIT_S
+    with errors().status("") as shown:
+        while made["status"] in ("waiting", "making") and clock.monotonic_s() < deadline_s:
+            shown.update(f"{name}: {made['status']}, {made['progress']:.0%}")
+            clock.sleep(_POLL_S)
+            made = api.call("GET", f"{path}/{name}").json()
+    return made
+
+
+def _fetch(api: Any, made: Mapping[str, Any], target: Path) -> int:
+    """Writes to `target`, through a file beside it that an interruption leaves. The number of bytes that were there already."""
+    from stack.progress import BytesProgress
+
+    etag = api.call("HEAD", made["url"]).headers["etag"]
+    part = target.with_name(f"{target.name}.{etag.strip(chr(34))[:16]}.part")  # of exactly these bytes
+    start = part.stat().st_size if part.exists() else 0
+    if start < made["size_bytes"]:
+        headers = {"Range": f"bytes={start}-", "If-Range": etag} if start else {}
+        with (
+            BytesProgress(errors(), target.name, made["size_bytes"]) as shown,
+            api.http.stream("GET", made["url"], headers=headers) as reply,
+        ):
+            reply.raise_for_status()
+            start = start if reply.status_code == 206 else 0
+            with part.open("ab" if start else "wb") as out:
+                for piece in reply.iter_bytes(_PIECE_BYTES):
+                    out.write(piece)
+                    shown.sent(out.tell())
+    part.replace(target)
+    return start
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(download)
