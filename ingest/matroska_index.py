@@ -30,7 +30,7 @@ from media.source_map import LOOK_AHEAD, MOST_STRETCHES, PROBE_BYTES, PROBE_S, V
 MOST_ELEMENTS = 64  # before the first cluster
 MOST_INDEX_BYTES = 64 << 20
 MOST_TAIL_BYTES = 64 << 20
-SOUND_AHEAD_S = 2  # how far from its pictures sound may lie
+SOUND_AHEAD_S = Fraction(2)  # how far from its pictures sound may lie
 LONGEST_STRETCH_S = 60  # between two cues; a file with fewer is read whole
 LAST_BLOCK_S = Fraction(1, 5)  # no block of sound is longer
 _VIDEO_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})  # a packet of these is a picture
@@ -186,6 +186,8 @@ def describe(index: MatroskaIndex, found: Found, head: bytes) -> Described | Non
     ends = {video.index: video.claimed_end, **{sound.index: sound.claimed_end for sound in found.audio if sound.claimed_end is not None}}
     pictures = round((video.claimed_end - first * index.tick) * rate)
     made = Described(index, rate, first, pictures, numbers, ends)
+    if not _is_interleaved(index, _blocks(head), entry.number):
+        return None
     settled = times if index.head_end == index.size_bytes else times[:-LOOK_AHEAD]
     begins = [cue.time for cue in index.cues if cue.time >= first]
     if len(ends) != 1 + len(found.audio) or pictures < 1 or not begins:
@@ -226,6 +228,18 @@ def _blocks(data: bytes) -> Sequence[BlockHead]:
     except BadElements:
         return ()
     return found
+
+
+def _is_interleaved(index: MatroskaIndex, blocks: Sequence[BlockHead], video: int) -> bool:
+    """Whether sound lies near the pictures of its time."""
+    sounds = {entry.number for entry in index.tracks if entry.kind == matroska.AUDIO}
+    apart, reached = SOUND_AHEAD_S / index.tick, None
+    for block in blocks:
+        if block.track == video:
+            reached = block.time if reached is None else max(reached, block.time)
+        elif block.track in sounds and reached is not None and abs(block.time - reached) > apart:
+            return False
+    return True
 
 
 def _on_grid(made: Described, time: int) -> bool:
