@@ -11,7 +11,7 @@
 // wait for the picture hears of it by `onMaking`. Where nothing is yet, the lowest quality is there first.
 
 import "media-tracks/polyfill";
-import Hls, { type ErrorData, type HlsConfig } from "hls.js";
+import Hls, { type ErrorData, type HlsConfig, type Level } from "hls.js";
 
 export interface Problem {
   /** Stable, for the reference: "manifestLoadError-404". */
@@ -94,22 +94,41 @@ export function problemOf(data: Pick<ErrorData, "type" | "details" | "response">
   return { code, sentence: "The video could not be played on from here.", final: false };
 }
 
-/** Tells the <video> what it can be switched to, and hls.js what was chosen. */
+/** The levels that a viewer may choose: the same pictures with another form of the sound are no other quality. */
+function choosable(hls: Hls): readonly Level[] {
+  const group = hls.levels[0]?.audioGroups?.[0];
+  return group === undefined ? hls.levels : hls.levels.filter((level) => level.hasAudioGroup(group));
+}
+
+const sizeOf = (level: Level): string => `${level.width}x${level.height}`;
+
+/**
+ * The level that somebody means who asks for a size: a title of two codecs has one of each. It is the one like what plays now, so that
+ * the decoder stays the same; else the one that hls.js, which sorts the levels of a size by its liking for their codecs, puts last.
+ */
+function levelOfSize(hls: Hls, size: string): number {
+  const found = choosable(hls).filter((level) => sizeOf(level) === size);
+  const now = hls.levels[Math.max(hls.loadLevel, 0)];
+  const alike = found.filter((level) => level.codecSet === now?.codecSet && level.videoRange === now.videoRange);
+  const [chosen] = [...(alike.length > 0 ? alike : found)].reverse();
+  return chosen ? hls.levels.indexOf(chosen) : -1;
+}
+
+/** Tells the <video> what it can be switched to, each size once, and hls.js what was chosen. */
 function linkRenditions(hls: Hls, video: HTMLVideoElement): void {
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     for (const old of [...video.videoTracks]) video.removeVideoTrack(old);
     const track = video.addVideoTrack("main");
     track.selected = true;
-    const group = hls.levels[0]?.audioGroups?.[0];
-    hls.levels.forEach((level, index) => {
-      // The same pictures with another form of the sound are no other quality.
-      if (group !== undefined && !level.hasAudioGroup(group)) return;
+    const levels = new Map(choosable(hls).map((level) => [sizeOf(level), level]));
+    for (const [size, level] of levels) {
       const rendition = track.addRendition(level.url[0] ?? "", level.width, level.height, level.videoCodec, level.bitrate);
-      rendition.id = String(index);
-    });
+      rendition.id = size;
+    }
   });
   const choose = (): void => {
-    const chosen = Number([...video.videoRenditions][video.videoRenditions.selectedIndex]?.id ?? -1); // -1 is automatic, for hls.js too
+    const size = [...video.videoRenditions][video.videoRenditions.selectedIndex]?.id;
+    const chosen = size === undefined ? -1 : levelOfSize(hls, size); // -1 is automatic, for hls.js too
     if (chosen !== hls.manualLevel) hls.nextLevel = chosen;
   };
   video.videoRenditions.addEventListener("change", choose);
