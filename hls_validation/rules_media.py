@@ -204,10 +204,12 @@ def _continuous(look: Presentation) -> Iterator[Issue]:
     judged = False
     for rendition in look.timed:
         ends: dict[int, int] = {}
+        expected = 0
         for seen in rendition.seen:
             segment = rendition.playlist.segments[seen.index]
-            if segment.discontinuity:
+            if segment.discontinuity or seen.index != expected or not seen.fragments:  # behind a gap nothing can be said
                 ends = {}
+            expected = seen.index + 1
             for part in seen.fragments:
                 judged = True
                 if part.decode_time != ends.get(part.track, part.decode_time):

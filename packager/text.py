@@ -116,9 +116,8 @@ def media_lines(tracks: Sequence[Track]) -> list[str]:
     default = next((track.id for track in tracks if track.default and not track.forced), None)
     for track in tracks:
         automatic = track.id == default or track.forced or track.kind == "captions" or track.language != "und"
-        attributes = ["TYPE=SUBTITLES", f'GROUP-ID="{GROUP}"', f'NAME="{_unique(track, names)}"']
-        if track.language != "und":
-            attributes.append(f'LANGUAGE="{track.language}"')
+        # LANGUAGE is there even when nobody knows it: Apple rules 4.7 and 8.10.
+        attributes = ["TYPE=SUBTITLES", f'GROUP-ID="{GROUP}"', f'NAME="{_unique(track, names)}"', f'LANGUAGE="{track.language}"']
         attributes += [f"DEFAULT={_yes(track.id == default)}", f"AUTOSELECT={_yes(automatic)}", f"FORCED={_yes(track.forced)}"]
         if track.kind == "captions":
             attributes.append(f'CHARACTERISTICS="{_CHARACTERISTICS}"')
