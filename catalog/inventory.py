@@ -15,7 +15,8 @@ from sqlalchemy import Connection, select
 from catalog import downloads
 from catalog.asset import AssetStatus
 from catalog.tables import assets, init_segments, pictures, playlists, presentations, renditions, segments
-from kit.storage.verify import Recorded
+from catalog.track_tables import text_packs, tracks
+from kit.storage.verify import UNKNOWN, Recorded
 from media import keys
 from media import pictures as names
 from media.ids import AssetId, PlanDigest
@@ -29,6 +30,8 @@ class What(StrEnum):
     POSTER = "poster"
     PICTURE = "picture"
     DOWNLOAD = "download"
+    CUES = "text as it was read"
+    TEXT = "text as it is sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def parts_of(conn: Connection, asset_id: str) -> list[Part]:
     if conn.execute(alive).one_or_none() is None:
         return []
     found = [*_source(conn, asset_id), *_inits(conn, asset_id), *_segments(conn, asset_id), *_playlists(conn, asset_id)]
-    shown = {item.key: item for item in (*_poster(conn, asset_id), *_pictures(conn, asset_id))}
+    shown = {item.key: item for item in (*_poster(conn, asset_id), *_pictures(conn, asset_id), *_texts(conn, asset_id))}
     found += _downloads(conn, asset_id)
     return sorted([*found, *shown.values()], key=lambda part: part.key)
 
@@ -119,3 +122,15 @@ def _pictures(conn: Connection, asset_id: str) -> Iterator[Part]:
 def _downloads(conn: Connection, asset_id: str) -> Iterator[Part]:
     for file in downloads.stored(conn, asset_id):
         yield Part(file.key, file.size_bytes or 0, file.sha256, asset_id, What.DOWNLOAD, file.plan_digest, file.rendition)
+
+
+def _texts(conn: Connection, asset_id: str) -> Iterator[Part]:
+    """Cues and packs, several tracks with the same text once for each. They are named by their digests: the first 40 digits of a pack's.
+    Of a pack that no track has any more, and that is kept for those who are watching, no plan is known."""
+    asset = AssetId(asset_id)
+    for sha256 in conn.scalars(select(tracks.c.cues_sha256).where(tracks.c.asset_id == asset_id, tracks.c.cues_sha256.is_not(None))):
+        yield Part(keys.text_cues(asset, sha256), UNKNOWN, sha256, asset_id, What.CUES)
+    of_track = (tracks.c.asset_id == text_packs.c.asset_id) & (tracks.c.pack_digest == text_packs.c.digest)
+    query = select(text_packs.c.digest, text_packs.c.size_bytes, tracks.c.plan_digest).outerjoin(tracks, of_track)
+    for row in conn.execute(query.where(text_packs.c.asset_id == asset_id)):
+        yield Part(keys.text_pack(asset, row.digest), row.size_bytes, row.digest, asset_id, What.TEXT, row.plan_digest or "")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete
 
-from catalog import downloads, pictures, store
+from catalog import downloads, pictures, store, track_store
 from catalog.asset import AssetStatus, Stage
 from catalog.demand import segment_job
 from catalog.inventory import Part, What
@@ -49,6 +49,8 @@ def job_for(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
         return None
     if part.what == What.INIT:
         return NewJob(INIT, f"{subject}/{part.rendition}/init", part.owner, {"rendition": part.rendition}, PRIORITY, 0.0)
+    if part.what == What.TEXT:  # whoever publishes has every track packed that is not; that a playlist is there already costs nothing
+        return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {}, PRIORITY, 0.0)
     if part.what == What.PLAYLIST:
         return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {"rewrite": True}, PRIORITY, 0.0)
     if part.what == What.POSTER and _name(part) == names.POSTER:
@@ -66,6 +68,11 @@ def _name(part: Part) -> str:
 
 def _download_id(part: Part) -> str:
     return part.key.rpartition("/")[2].partition(".")[0]
+
+
+def _digest_of(part: Part) -> str:
+    """Of a pack of text."""
+    return part.key.rpartition("/")[2]
 
 
 def _picture_job(part: Part) -> NewJob | None:
@@ -107,6 +114,8 @@ def ask(conn: Connection, asset_id: str, damaged: Sequence[Part], attempt: int) 
     for part in wanted:
         if part.what == What.SEGMENT:
             forgotten.update(_forget(conn, part))
+        elif part.what == What.TEXT:
+            track_store.pack_again(conn, part.owner, _digest_of(part))
     made: dict[tuple[str, str], Job] = {}
     for new in wanted.values():
         if (new.kind, new.subject) not in made:

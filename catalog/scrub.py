@@ -30,6 +30,7 @@ _POLL_S = 0.5
 _PATIENCE_S = 900.0  # for the jobs of one asset
 _NOT_YET = "not yet"
 _FROM_THE_SOURCE = (What.SEGMENT, What.POSTER)
+_CUES_LOST = "The text of this track cannot be made again: upload it anew. Viewers see it as before while its pack is whole."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class _Run:
         self.report = replace(
             self.report,
             objects=self.report.objects + 1,
-            size_bytes=self.report.size_bytes + item.size_bytes,
+            size_bytes=self.report.size_bytes + max(item.size_bytes, verdict.size_bytes),
             by_size_only=self.report.by_size_only + (item.sha256 is None),
         )
         self.told(self.report)
@@ -176,6 +177,9 @@ class _Repair:
         told = self.give_up(left, (What.SOURCE,), "The source cannot be made again: upload it anew. What was made of it stays.")
         if not self.source_is_whole():
             told += self.give_up(left, _FROM_THE_SOURCE, "It cannot be made again, because the source is damaged too.")
+        told += self.give_up(left, (What.CUES,), _CUES_LOST)
+        if not self.cues_are_whole():
+            told += self.give_up(left, (What.TEXT,), "It cannot be made again, because text of this title is damaged too: upload it anew.")
         others: dict[Part, str] = {}
         for attempt in range(repair.TRIES):
             if left:
@@ -191,6 +195,13 @@ class _Repair:
             return True
         sources = [item for item in self.recorded if item.what == What.SOURCE]
         return bool(sources) and all(verify(self.run_of.world.storage, item, self.run_of.pace).intact for item in sources)
+
+    def cues_are_whole(self) -> bool:
+        """A pack is made from cues. Those of the whole asset are looked at: they are small, and a check may have read a sample only."""
+        if not any(item.what == What.TEXT for item in self.damaged):
+            return True
+        found = [item for item in self.recorded if item.what == What.CUES]
+        return all(verify(self.run_of.world.storage, item, self.run_of.pace).intact for item in found)
 
     def attempt(self, left: dict[Part, Verdict], others: dict[Part, str], attempt: int) -> list[Damage]:
         """Takes from `left` what is settled. What was made with other bytes stays there, and is put into `others`."""
@@ -208,7 +219,7 @@ class _Repair:
                 told.append(_damage(item, left.pop(item), f"It could not be made again ({code})."))
             elif (again := self.made_again(item)) is None or not again.intact:
                 told.append(_damage(item, left.pop(item), "It was made again, and is damaged all the same."))
-            elif again.sha256 == item.sha256:
+            elif item.has_digest(again.sha256 or ""):
                 told.append(_damage(item, left.pop(item), "Made again, the same bytes.", repaired=True))
                 others.pop(item, None)
             else:

@@ -121,6 +121,12 @@ def set_pack(conn: Connection, track: Track, plan_digest: str, pack: TextPack, p
         drop_later(conn, track.asset_id, str(track.pack_digest))
 
 
+def pack_again(conn: Connection, asset_id: str, digest: str) -> None:
+    """Have the tracks with this pack packed once more when the title is published next. Viewers are sent what there is until then."""
+    mine = (tracks.c.asset_id == asset_id) & (tracks.c.pack_digest == digest)
+    conn.execute(update(tracks).where(mine).values(plan_digest=None))
+
+
 def delete_track(conn: Connection, track: Track) -> None:
     conn.execute(delete(tracks).where(tracks.c.id == track.id))
     _drop_files(conn, track)

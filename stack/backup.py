@@ -161,7 +161,7 @@ def _list_objects(world: World, conn: Connection, target: Path) -> None:
     of now."""
     with gzip.open(target, "wt", encoding="utf-8") as lines:
         for asset_id in list(inventory.asset_ids(conn)):
-            parts = inventory.parts_of(conn, asset_id)
+            parts = [part for part in inventory.parts_of(conn, asset_id) if part.sha256 is None or part.is_exact]
             known = {part.key for part in parts}
             found = (item for item in world.storage.list(keys.asset_prefix(AssetId(asset_id))) if item.key not in known)
             for part in (*parts, *(Recorded(item.key, item.size_bytes, None, asset_id, "other") for item in found)):

@@ -15,7 +15,9 @@ from enum import StrEnum
 from kit.clock import Clock
 from kit.storage import MissingObject, Storage
 
+UNKNOWN = -1  # as a size
 _CHUNK_BYTES = 1 << 20
+_DIGITS = 64  # of a whole SHA-256
 
 
 class Condition(StrEnum):
@@ -30,10 +32,19 @@ class Recorded:
     """What the database says of one object."""
 
     key: str
-    size_bytes: int
-    sha256: str | None  # hex; None where only the size is known
+    size_bytes: int  # UNKNOWN where only the digest is known
+    sha256: str | None  # hex, or the first digits of it; None where only the size is known
     owner: str  # an asset, or a part of the system
     what: str  # a word for people: "source", "segment", …
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything that can be recorded is."""
+        return self.size_bytes != UNKNOWN and self.sha256 is not None and len(self.sha256) == _DIGITS
+
+    def has_digest(self, sha256: str) -> bool:
+        """Whether bytes of this digest are those that were recorded, as far as that is known."""
+        return self.sha256 is None or sha256.startswith(self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +78,14 @@ def verify(storage: Storage, recorded: Recorded, pace: Pace) -> Verdict:
     """Read the object, if its size does not say enough. Raises Unavailable when the store breaks off: that is no verdict."""
     try:
         size_bytes = storage.stat(recorded.key).size_bytes
-        if size_bytes != recorded.size_bytes:
+        if recorded.size_bytes not in (UNKNOWN, size_bytes):
             return Verdict(Condition.RESIZED, size_bytes)
         if recorded.sha256 is None:
             return Verdict(Condition.INTACT, size_bytes)
         sha256 = sha256_of(storage, recorded.key, pace)
     except MissingObject:
         return Verdict(Condition.MISSING)
-    return Verdict(Condition.INTACT if sha256 == recorded.sha256 else Condition.CHANGED, size_bytes, sha256)
+    return Verdict(Condition.INTACT if recorded.has_digest(sha256) else Condition.CHANGED, size_bytes, sha256)
 
 
 def sha256_of(storage: Storage, key: str, pace: Pace) -> str:

@@ -8,14 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from catalog import inventory, scrub, store
+from captions.steps import stored
+from catalog import inventory, scrub, store, track_store
 from catalog.asset import Asset, AssetStatus
 from catalog.inventory import Part, What
 from catalog.scrub import Options, Report, is_drawn
+from catalog.track import NewTrack
 from kit.errors import Unavailable
 from kit.step import run_step
 from kit.storage.verify import Condition, Recorded
 from kit.world import World
+from media.cues import Cue
+from packager.text_refresh import refresh
 from tests.clips import Clips
 from tests.presented import STEPS, present
 from tests.published import Published, published
@@ -102,7 +106,7 @@ def title(world: World, clips: Clips) -> Asset:
 def test_what_was_damaged_is_made_again_byte_for_byte(world: World, title: Asset) -> None:
     found = parts(world, title.id)
     before = bodies(world, found)
-    assert {part.what for part in found} == set(What)
+    assert {part.what for part in found} == set(What) - {What.CUES, What.TEXT, What.DOWNLOAD}
     top = max(part.rendition for part in found if part.what == What.SEGMENT and part.rendition != "audio")
     last = max(part.index for part in found if part.rendition == top)
     hurt = {
@@ -136,6 +140,48 @@ def test_a_damaged_source_is_told_of_and_nothing_else_happens(world: World, titl
     left = [part for part in found if part not in (source, segment)]
     assert bodies(world, left) == {part.key: before[part.key] for part in left}
     assert {part.key for part in parts(world, title.id)} == {part.key for part in found}, "what is lost stays on record"
+
+
+@pytest.fixture
+def told(world: World, title: Asset) -> Asset:
+    """The same with captions."""
+    with world.db.begin() as conn:
+        track = track_store.add_track(conn, title.id, NewTrack("captions", "en", "English"))
+        content = stored(world, title.id, "srt", [Cue(1000, 2000, "Good evening"), Cue(2500, 3000, "Good night")], [])
+        track_store.set_content(conn, track_store.get_track(conn, title.id, track), content)
+        refresh(conn, world, title.id)
+    return title
+
+
+@pytest.mark.parametrize(("damage", "condition"), [(flip, "changed"), (cut, "resized"), (lose, "missing")], ids=["flip", "cut", "lose"])
+def test_a_damaged_pack_of_text_is_made_again(world: World, told: Asset, damage: Callable[[World, Part], None], condition: str) -> None:
+    found = parts(world, told.id)
+    before = bodies(world, found)
+    hurt = some(found, What.TEXT)
+    damage(world, hurt)
+    report = scrub.scrub(world, Options(told.id, repair=True), wait=working(world))
+    assert conditions(report) == {hurt.key: condition}
+    assert [(item.said, item.repaired) for item in report.damaged] == [("Made again, the same bytes.", True)]
+    assert bodies(world, parts(world, told.id)) == before
+    assert scrub.scrub(world, Options(told.id)).damaged == ()
+
+
+def test_of_damaged_cues_it_is_said_that_they_are_lost_and_viewers_keep_their_text(world: World, told: Asset) -> None:
+    found = parts(world, told.id)
+    cues, pack = some(found, What.CUES), some(found, What.TEXT)
+    flip(world, cues)
+    report = scrub.scrub(world, Options(told.id, repair=True), wait=working(world))
+    assert conditions(report) == {cues.key: "changed"}
+    assert [item.said.startswith("The text of this track cannot be made again: upload it anew.") for item in report.left] == [True]
+    lose(world, pack)
+    report = scrub.scrub(world, Options(told.id, repair=True), wait=working(world))
+    assert {item.key: item.said.partition(",")[0] for item in report.left} == {
+        cues.key: "The text of this track cannot be made again: upload it anew. Viewers see it as before while its pack is whole.",
+        pack.key: "It cannot be made again",
+    }
+    with world.db.connect() as conn:
+        (track,) = track_store.tracks_of(conn, [told.id])[told.id]
+    assert (track.status, track.pack_digest) == ("ready", pack.key.rpartition("/")[2]), "what is lost stays on record"
 
 
 def test_what_cannot_be_made_stays_on_record(world: World, title: Asset, monkeypatch: pytest.MonkeyPatch) -> None:

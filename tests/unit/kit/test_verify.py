@@ -9,7 +9,7 @@ import pytest
 
 from kit.clock import SystemClock
 from kit.storage.memory import MemoryStorage
-from kit.storage.verify import Condition, Pace, Recorded, verify
+from kit.storage.verify import UNKNOWN, Condition, Pace, Recorded, verify
 
 BODY = bytes(range(256)) * 10_000
 RECORDED = Recorded("key", len(BODY), hashlib.sha256(BODY).hexdigest(), "owner", "segment")
@@ -57,3 +57,13 @@ def test_reading_keeps_to_its_rate(rate: float, seconds: float) -> None:
     storage.put("key", BODY)
     assert verify(storage, RECORDED, Pace(clock, rate)).intact
     assert clock.now_s - 100.0 == pytest.approx(seconds)
+
+
+def test_what_is_known_in_part_is_judged_by_that_part() -> None:
+    storage, pace = MemoryStorage(), Pace(Standing())
+    digest = hashlib.sha256(BODY).hexdigest()
+    known = Recorded("key", UNKNOWN, digest[:40], "owner", "text")
+    assert (RECORDED.is_exact, known.is_exact, replace(known, size_bytes=len(BODY)).is_exact) == (True, False, False)
+    for stored, condition in ((BODY, Condition.INTACT), (BODY[:-1] + b"x", Condition.CHANGED), (BODY[:-1], Condition.CHANGED)):
+        storage.put("key", stored)
+        assert verify(storage, known, pace).condition is condition
