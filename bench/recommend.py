@@ -5,7 +5,8 @@
     score     top 20 of one viewer including fold-in, at 40,000 titles of 128 factors (target p99 2 ms) and 200,000 (15 ms), CPU time
     large     10,000,000 events of 200,000 viewers: dataset, choice, fit, similar titles and bundle; seconds and peak memory (target 4 GiB)
     lists     with --ratings FILE: a global-time split of a real set at three moments, the served blend beside every baseline
-    words     with --ratings and --titles FILE (movieId,title,genres): a tenth of the titles is hidden; their order from words alone
+    words     with --ratings, --titles FILE (movieId,title,genres) and perhaps --tags FILE: a tenth of the titles is hidden; their order
+              from words alone
 
 Made-up histories: viewers of a few tastes, titles with a Zipf law. They say what things cost, and nothing about how good a list is.
 Writes bench/results/recommend.json.
@@ -129,12 +130,15 @@ def lists_worth(ratings: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def words_worth(ratings: Path, titles: Path) -> dict[str, Any]:
+def words_worth(ratings: Path, titles: Path, tags: Path | None) -> dict[str, Any]:
     """NDCG@20 over the hidden titles only, for viewers who watched any of them: words, by chance, and by popularity known in hindsight."""
+    said: dict[str, set[str]] = {}
+    for row in list(csv.reader(io.StringIO(loaders.read_bytes(tags).decode())))[1:] if tags else []:
+        said.setdefault(row[1], set()).add(row[2].casefold())
     history = loaders.ratings(ratings)
     rows = csv.reader(io.StringIO(loaders.read_bytes(titles).decode()))
     next(rows)
-    texts = {row[0]: content.text_of(row[1], "", row[2].split("|")) for row in rows}
+    texts = {row[0]: content.text_of(row[1], "", [*row[2].split("|"), *sorted(said.get(row[0], ()))]) for row in rows}
     hidden = np.random.default_rng(1).random(len(history.item_ids)) < 0.1
     known = dataset.build(history.take(~hidden[history.items]), WeightSettings())
     found = als.fit(known.values, AlsSettings(64, 0.007, 0.3, 10), seed=1, threads=1)
@@ -165,6 +169,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=10_000_000, help="of the large history; 0 leaves it out")
     parser.add_argument("--ratings", type=Path, help="user item rating timestamp")
     parser.add_argument("--titles", type=Path, help="movieId,title,genres")
+    parser.add_argument("--tags", type=Path, help="userId,movieId,tag,timestamp: further words of the titles")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -184,7 +189,7 @@ def main() -> int:
     if options.ratings:
         keep("lists", lists_worth(options.ratings))
     if options.ratings and options.titles:
-        keep("words", words_worth(options.ratings, options.titles))
+        keep("words", words_worth(options.ratings, options.titles, options.tags))
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 

@@ -20,7 +20,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -261,6 +261,17 @@ def load(storage: Storage, folder: Path, version: str | None = None) -> Bundle:
     bundle = _open(home, name)
     check(bundle)
     return bundle
+
+
+def drop_copies(folder: Path, kept: Collection[str], *, older_than_s: float, now_s: float) -> list[str]:
+    """Removes local copies of models that nobody here answers from and that were taken up before `older_than_s` ago: another process
+    may share the folder and be a look behind. What is mapped stays readable until it is let go. Returns the versions that went."""
+    gone = []
+    for home in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if home.is_dir() and home.name not in kept and now_s - home.stat().st_mtime > older_than_s:
+            shutil.rmtree(home, ignore_errors=True)
+            gone.append(home.name)
+    return gone
 
 
 def _fetch(storage: Storage, key: str, path: Path, sha256: str) -> None:

@@ -113,14 +113,16 @@ def spread(vectors: Floats, scores: Floats, count: int) -> list[int]:
     worth = (1.0 - SPREAD) * (scores - scores.min()) / reach
     unit = np.asarray(vectors, np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
-    like = unit @ unit.T
-    nearest, free = np.zeros(size, np.float32), np.ones(size, np.bool_)
+    like = np.maximum(SPREAD * (unit @ unit.T), 0.0)
+    nearest, left = np.zeros(size, np.float32), np.asarray(worth, np.float32)
+    now = left.copy()
     chosen: list[int] = []
     for _ in range(min(count, size)):
-        place = int(np.argmax(np.where(free, worth - SPREAD * nearest, NO_SCORE)))
+        place = int(now.argmax())
         chosen.append(place)
-        free[place] = False
-        nearest = np.maximum(nearest, like[place])
+        left[place] = NO_SCORE
+        np.maximum(nearest, like[place], out=nearest)
+        np.subtract(left, nearest, out=now)
     return chosen
 
 

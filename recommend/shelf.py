@@ -30,6 +30,7 @@ LOOK_S = 3.0
 TRENDS_S = 20.0
 HALF_LIFE_S, WINDOW_S = 3 * 86_400.0, 21 * 86_400.0
 STALE_S = 30 * 86_400.0  # a model that knows nothing of the last month
+COPY_KEPT_S = 3_600.0  # of a model that this process no longer answers from
 POPULARITY_PENALTY = 0.03  # of a deviation of log popularity, in the unit of the blend
 NEW_MAX = 200  # titles too new for the model that are looked at
 _FIRST_WAIT_S = 2.0  # what the very first answer waits for the first look
@@ -188,12 +189,21 @@ class Shelves:
                 try:
                     self._bundles[name] = bundle.load(storage, self._folder, version)
                     _log.info("model taken up", version=version, variant=name)
+                    self._drop_copies()
                 except HeadwaterError as error:
                     trouble = "broken" if name == "a" else trouble
                     if version != self._refused:  # said once, tried again with every look
                         _log.warning("model refused", version=version, code=error.code, detail=error.detail)
                     self._refused = version
         return self._age_of_current() if "a" in self._bundles else trouble
+
+    def _drop_copies(self) -> None:
+        """A server that runs for a year must not keep a year of models."""
+        kept = {found.version for found in self._bundles.values()}
+        now_s = self._world.clock.now().timestamp()
+        gone = bundle.drop_copies(self._folder, kept, older_than_s=COPY_KEPT_S, now_s=now_s)
+        if gone:
+            _log.info("old models removed from the disk", count=len(gone))
 
     def _age_of_current(self) -> str:
         """Tells the metric how old the model is. "stale" for one that is too old, else nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,3 +169,16 @@ def test_ids_are_found_by_their_bytes() -> None:
     assert [bundle._find(ids, name) for name in ("ä", "z", "zz", "a" * 40, "日本")] == [3, 1, 2, 0, 4]
     assert bundle._find(ids, "missing") is None
     assert bundle._find(bundle.encode_ids([]), "a") is None
+
+
+def test_local_copies_that_nobody_answers_from_are_removed(made: Bundle, storage: MemoryStorage, tmp_path: Path) -> None:
+    """What is in use stays, and what was taken up a moment ago, perhaps by another process; arrays that are mapped stay readable."""
+    taken = {}
+    for number, age_s in enumerate((9_000.0, 9_000.0, 10.0)):
+        version = bundle.publish(storage, replace(made, version=f"mdl_{number}"), Ticking())
+        taken[version] = bundle.load(storage, tmp_path, version)
+        os.utime(tmp_path / version, (1e9 - age_s, 1e9 - age_s))
+    assert bundle.drop_copies(tmp_path, {"mdl_1"}, older_than_s=3_600.0, now_s=1e9) == ["mdl_0"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mdl_1", "mdl_2"]
+    np.testing.assert_array_equal(taken["mdl_0"].item_factors, made.item_factors)
+    assert bundle.drop_copies(tmp_path / "not there", set(), older_than_s=0.0, now_s=1e9) == []

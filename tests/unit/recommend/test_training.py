@@ -122,6 +122,18 @@ def test_words_are_hashed_alike_everywhere() -> None:
     assert content.predict(np.zeros((0, 0), np.float32), ["x"]).shape == (1, 0)
 
 
+def test_the_ridge_follows_what_words_say() -> None:
+    """Words that settle the factors are trusted; words that have nothing to do with them are held back."""
+    rng = np.random.default_rng(2)
+    told = rng.integers(0, 10, 300)
+    texts, viewers = [f"word{number}" for number in told], np.full(300, 50.0, np.float32)
+    meant, meaningless = rng.standard_normal((10, 4))[told].astype(np.float32), rng.standard_normal((300, 4)).astype(np.float32)
+    ridges = [content._best_ridge(content.features(texts), factors) for factors in (meant, meaningless)]
+    assert ridges == [min(content.RIDGES), max(content.RIDGES)]
+    found = content.predict(content.fit(texts, meant, viewers), texts)
+    np.testing.assert_allclose(found, meant, atol=0.1)
+
+
 def test_one_heavy_viewer_does_not_change_the_others() -> None:
     """Pitfall 13: somebody with everything, a hundred times over, shifts the lists of others by less than 5 %."""
     history = tasted(viewers=400, items=200, each=20)
