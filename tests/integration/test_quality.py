@@ -90,6 +90,20 @@ def test_one_frame_beside_the_reference_is_seen(world: World, clips: Clips, tmp_
     assert scored(title, tmp_path / "right", 0) > scored(title, tmp_path / "late", 1) + 5
 
 
+@pytest.mark.parametrize("profile", ["h264+av1", "h264+hevc"])
+def test_every_codec_is_scored(world: World, clips: Clips, profile: str) -> None:
+    asset = described(world, clips("plain"), profile)
+    plan = planned(world, asset)
+    for group, names in enumerate(plan.groups):
+        do(world, asset, "transcode.encode", {"group": group, "chunk": 0, "renditions": list(names)})
+    do(world, asset, quality.MEASURE, {"index": 0})
+    with world.db.connect() as conn:
+        found = {name: item.summary for (_, _, name), item in quality.of_assets(conn, [asset.id]).items()}
+        assert quality.left_out(conn, asset.id, plan) == {}
+    assert sorted(found) == sorted(rung.name for rung in plan.video)
+    assert all(pooled.mean > 60 for pooled in found.values())
+
+
 def test_nothing_is_scored_that_has_not_been_made(world: World, clips: Clips) -> None:
     asset = described(world, clips("plain"))
     planned(world, asset)
