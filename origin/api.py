@@ -38,7 +38,7 @@ from media import pictures as names
 from media.grid import place_of_gop
 from media.ids import AssetId, PlanDigest
 from origin import paths, store
-from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, preflight, problem
+from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, delegated, preflight, problem
 from origin.file_name import attachment
 from origin.manifest import joined
 from origin.picture import redirection, width_of
@@ -164,11 +164,11 @@ class Origin:
             file = downloads.file_of(conn, target.asset.id, target.plan_digest, ask.wanted.name)
         if file.sha256 is None or file.size_bytes is None:
             raise NotFound("This file has not been made yet.", code="download_not_found")
-        answer = decide(ask, StoredObject(file.key, file.sha256, file.size_bytes), whole=self._delegates)
+        answer = decide(ask, StoredObject(file.key, file.sha256, file.size_bytes))
         if answer.status in (200, 206):
             disposition = {"Content-Disposition": attachment(target.asset.title, file.name)}
             answer = replace(answer, headers={**answer.headers, **disposition})
-        return self.respond(answer)
+        return self.respond(delegated(answer) if self._delegates else answer)
 
     def _text(self, target: PlaybackTarget, ask: Ask) -> Response:
         """A part of the pack of a text track; of chapters, that of the chapters shown now."""

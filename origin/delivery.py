@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Literal
 
@@ -25,6 +25,7 @@ from origin.paths import Wanted
 
 METHODS = "GET, HEAD, OPTIONS"
 CLIENT_METHOD_FIELD = "Headwater-Client-Method"  # from our edge: what its client asked with
+RANGE_FIELD = "Headwater-Store-Range"  # to our edge: the part of the object that it is to fetch
 COMMON_HEADERS: Mapping[str, str] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Cache-Status, Content-Length, Content-Range, Date, ETag, X-Request-Id",
@@ -95,6 +96,14 @@ def decide(ask: Ask, found: StoredObject, *, whole: bool = False) -> Answer:
         return Answer(206, headers, send=Send(found.key, found.start + span.start, found.start + span.end))
     headers["Content-Length"] = str(total)
     return Answer(200, headers, send=Send(found.key, found.start, found.start + total, whole) if ask.method == "GET" else None)
+
+
+def delegated(answer: Answer) -> Answer:
+    """The same answer, with its bytes, or the part of an object that they are, fetched by our edge."""
+    if answer.send is None:
+        return answer
+    part = {RANGE_FIELD: f"bytes={answer.send.start}-{answer.send.end - 1}"} if answer.status == 206 else {}
+    return replace(answer, headers={**answer.headers, **part}, send=replace(answer.send, whole=True))
 
 
 def decide_text(ask: Ask, text: bytes) -> Answer:

@@ -26,7 +26,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from origin.caching import EDGE_FIELD, MISSING, NEVER, CachePolicy
-from origin.delivery import CLIENT_METHOD_FIELD, COMMON_HEADERS, METHODS, PREFLIGHT_HEADERS, problem_document
+from origin.delivery import CLIENT_METHOD_FIELD, COMMON_HEADERS, METHODS, PREFLIGHT_HEADERS, RANGE_FIELD, problem_document
 from origin.mime import PROBLEM
 
 _CLIENT_FIELD = "X-Client-Cache-Control"
@@ -299,6 +299,7 @@ def _public_server(edge: EdgeSettings) -> _Block:
         _error_pages("plain", plain_errors),
         _media_location(edge, media_errors),
         _head_location(edge, media_errors),
+        _download_location(edge, media_errors),
         _preflight_location(),
         _passed_location(edge),
         (_media_problem(status) for status in media_errors),
@@ -326,6 +327,33 @@ def _head_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
     # A miss asks the origin with GET, so that the answer can be kept; the origin is told, as nothing is to be encoded for it.
     own = ["max_ranges 0", "add_header Accept-Ranges bytes", f"proxy_set_header {CLIENT_METHOD_FIELD} HEAD"]
     return _block(f"location = {_ERRORS}media_head", "internal", own, _cached(edge, errors))
+
+
+def _download_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
+    """Whole titles as files: as many bytes as all segments of a rung, for one reader, often the second half of them. They pass through
+    with their range instead of driving segments out of the cache."""
+    passed = ("Range", "If-Range", "If-None-Match", "If-Match")
+    return _block(
+        "location ~ ^/v/[^/]+/download/",
+        _block('if ($hw_path = "")', "return 404"),
+        _block("if ($hw_refused)", "return 405"),
+        _block("if ($request_method = OPTIONS)", "return 418"),
+        f"error_page 418 = {_ERRORS}media_preflight",
+        *_error_pages("media", errors),
+        "proxy_pass http://headwater_inner$hw_path",
+        *_forwarded(edge),
+        *(f"proxy_set_header {name} $http_{_variable(name)}" for name in passed),
+        'proxy_set_header Accept-Encoding ""',
+        "proxy_pass_request_headers off",
+        "proxy_pass_request_body off",
+        "proxy_max_temp_file_size 0",
+        "proxy_connect_timeout 3s",
+        f"proxy_read_timeout {edge.patience_s(22)}s",
+        *(f"proxy_hide_header {name}" for name in (*COMMON_HEADERS, "Cache-Control", _CLIENT_FIELD, "X-Request-Id", "Set-Cookie")),
+        f"add_header Cache-Control $upstream_http_{_variable(_CLIENT_FIELD)} always",
+        "add_header X-Request-Id $request_id always",
+        *_headers(COMMON_HEADERS),
+    )
 
 
 def _cached(edge: EdgeSettings, errors: Sequence[int]) -> list[_Item]:
@@ -425,11 +453,14 @@ def _store_location(edge: EdgeSettings) -> _Block:
         "set $hw_etag $upstream_http_etag",
         f"set $hw_edge $upstream_http_{_variable(EDGE_FIELD)}",
         "set $hw_client $upstream_http_cache_control",
+        f"set $hw_range $upstream_http_{_variable(RANGE_FIELD)}",
         f"proxy_pass {scheme}://headwater_store/",
         "proxy_method GET",
         "proxy_pass_request_headers off",
         "proxy_pass_request_body off",
         f"proxy_set_header Host {urlsplit(edge.store).netloc}",
+        "proxy_set_header Range $hw_range",
+        "proxy_max_temp_file_size 0",
         'proxy_set_header Connection ""',
         tls,
         "proxy_connect_timeout 3s",
