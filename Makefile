@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test
+.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -70,6 +70,9 @@ SEEDS ?= 100000
 FROM ?= 0
 simulate: $(VENV)/.test ## SEEDS=… seeded schedules of the whole pipeline, under every fault that can be thought of
 	@$(BIN)/python -m tests.simulation.replay $(FROM) --schedules $(SEEDS)
+
+clients: $(VENV)/.test ## Play HLS and DASH to the end in mpv, VLC, GStreamer, ffplay and FFmpeg, those that are installed
+	@$(BIN)/python -m tests.clients
 
 compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
 	@sh tests/compose/run.sh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hls_validation import Level, Report, validate_by
-from hls_validation.fetch import Answer, NotFetched
+from hls_validation.fetch import Answer, Fetch, NotFetched
 from kit.errors import NotFound
 from kit.world import World
 from media import keys
@@ -16,8 +16,8 @@ from tests.presented import texts_of
 BASE = "https://headwater.example/v/title/"
 
 
-def judged(world: World, asset: AssetId) -> Report:
-    """The report on the whole presentation that is published now."""
+def reader(world: World, asset: AssetId) -> Fetch:
+    """Gets anything of the presentation that is published now, at addresses below `BASE`."""
     texts = texts_of(world, asset)
 
     def stored(name: str) -> bytes:
@@ -37,7 +37,12 @@ def judged(world: World, asset: AssetId) -> Report:
         except NotFound as error:
             raise NotFetched(f"{name} is not stored") from error
 
-    return validate_by(fetch, f"{BASE}main.m3u8")
+    return fetch
+
+
+def judged(world: World, asset: AssetId) -> Report:
+    """The report on the whole presentation."""
+    return validate_by(reader(world, asset), f"{BASE}main.m3u8")
 
 
 def must_failures(world: World, asset: AssetId) -> list[str]:
