@@ -93,6 +93,12 @@ def _plain(shop: Workshop) -> None:
     h264(shop, seconds=6)
 
 
+@recipe("small")
+def _small(shop: Workshop) -> None:
+    """The same in 160x90: three groups of pictures for encoders that take their time."""
+    h264(shop, size="160x90", seconds=6)
+
+
 @recipe("stamp")
 def _stamp(shop: Workshop) -> None:
     """8 s of a stamp-sized picture with some noise, in about 400 kB; the index comes first."""
