@@ -77,7 +77,11 @@ def _ffmpeg(said: str) -> Played:
 
 
 def _ffplay(said: str) -> Played:
-    """The clock comes first on its status line, and is `nan` at the beginning and sometimes at the end."""
+    """The clock comes first on its status line, and is `nan` at the beginning and sometimes at the end.
+
+    It is started without subtitles: with the text of a DASH manifest, a single file, its clock stops at the last cue although it ends
+    without an error. FFmpeg and mpv read the same manifest, text included, to its end.
+    """
     clock = [float(seconds) for seconds in re.findall(r"^\s*(\d+\.\d+) [AM]-", said, re.MULTILINE)]
     return Played(max(clock, default=None), _complaints(said))
 
@@ -111,7 +115,7 @@ PLAYERS = (
     Player("FFmpeg", "ffmpeg", "ffmpeg",
            _silent("ffmpeg", "-nostdin", "-v", "error", "-progress", "pipe:1", "-i", "{}", "-f", "null", "-"), _ffmpeg),
     Player("ffplay", "ffplay", "ffmpeg",
-           _silent("ffplay", "-v", "error", "-stats", "-autoexit", "{}"), _ffplay,
+           _silent("ffplay", "-v", "error", "-stats", "-autoexit", "-sn", "{}"), _ffplay,
            (("SDL_VIDEODRIVER", "dummy"), ("SDL_AUDIODRIVER", "dummy"))),
     Player("mpv", "mpv", "mpv",
            _silent("mpv", "--no-config", "--ytdl=no", "--vo=null", "--ao=null", "--term-status-msg=T:${=time-pos}", "{}"), _mpv),
