@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest import ffprobe
+from ingest import checks, ffprobe
 from ingest.ffprobe import Found, FoundVideo, media_info, parse_streams
 from ingest.packets import PacketScan
 from kit.errors import Rejected
@@ -267,6 +267,16 @@ def test_a_small_file_is_given_less_than_a_minute_and_a_large_one_more() -> None
         return ffprobe.streams_command("ffprobe", Path("x"), 1000).timeout_s + packets.timeout_s
 
     assert limit_s(1_000_000) < 60 < limit_s(1_000_000_000) < limit_s(10**12) < 3700
+
+
+@pytest.mark.parametrize("size_bytes", [100_000, 5_771_587, 1_000_000_000])
+def test_every_number_of_packets_that_is_accepted_has_the_time_to_be_counted(size_bytes: int) -> None:
+    """An hour of darkness and silence in 5.8 MB is 255,064 packets, which took 2.6 CPU seconds."""
+    packets = checks.FREE_PACKETS + size_bytes // checks.SMALLEST_PACKET_BYTES
+    assert checks.check_count(0, packets, size_bytes) is None or packets > checks.MOST_PACKETS
+    confine = ffprobe.packets_command("ffprobe", Path("x"), 1000, size_bytes).confine
+    assert confine is not None
+    assert confine.cpu_s >= min(packets, checks.MOST_PACKETS) / 110_000
 
 
 def test_the_accepted_words_are_spelled_once() -> None:
