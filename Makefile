@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients
+.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -43,6 +43,9 @@ bench-ladder: $(VENV)/.test ## The whole ladder: cost, use of all cores, quality
 
 bench-pictures: $(VENV)/.test ## Poster and storyboard beside the ladder, in CPU seconds
 	@$(BIN)/python -m bench.pictures
+
+bench-sync: $(VENV)/.test ## Sound against picture at the start, middle and end of an hour, in every format
+	@$(BIN)/python -m bench.sync
 
 bench-origin: $(VENV)/.test ## The edge against plain nginx
 	@$(BIN)/python -m bench.origin
