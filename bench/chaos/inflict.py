@@ -138,7 +138,7 @@ class Inflictor:
     def _choose(self, fault: Fault) -> Process | None:
         end_s = time.monotonic() + _FIND_S
         while time.monotonic() < end_s:
-            processes = table()
+            processes = self._rig.processes()
             found = sorted(targets(processes, self._rig.roots)[fault.target], key=lambda process: process.pid)
             found = [process for process in found if not process.command.startswith("postgres: startup")]
             found = [process for process in found if fault.pick < _IN_THE_BUD or _has_begun(processes, process, fault.target)]

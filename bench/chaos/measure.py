@@ -22,7 +22,7 @@ from bench.chaos.clips import Clip
 from bench.chaos.faults import Target
 from bench.chaos.inflict import Account, Recovery, owner_pid, running
 from bench.chaos.inventory import Work
-from bench.chaos.processes import below, table, targets
+from bench.chaos.processes import below, targets
 from bench.chaos.report import LIMIT_S, machine, spread
 from bench.chaos.rig import Rig, rig
 from bench.chaos.run import settle
@@ -73,7 +73,7 @@ def _kill_at_work(whole: Rig, engine: Engine, watch: Recovery, account: Account)
     """The worker's main process, as soon as it has more than one job at work, none of them on its last attempt."""
     end_s = time.monotonic() + _FIND_S
     while time.monotonic() < end_s:
-        processes = table()
+        processes = whole.processes()
         for part in targets(processes, whole.roots)[Target.WORKER]:
             pids = {process.pid for process in below(processes, part.pid)}
             jobs = [job for job in running(engine) if owner_pid(job.owner) in pids]

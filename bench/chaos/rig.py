@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from bench.chaos.processes import Process, table
 from bench.chaos.proxy import SlowProxy
 from kit import db, settings
 from kit.clock import SystemClock
@@ -97,6 +98,13 @@ class Rig:
     def roots(self) -> list[int]:
         """The processes whose children are the parts."""
         return [self.stack.process.pid, os.getpid()]
+
+    def processes(self) -> dict[int, Process]:
+        """All there are, but for those that this process has started for somebody else: the run may be a guest in a test's process."""
+        ours, folder = self.stack.process.pid, str(self.folder)
+        return {
+            pid: process for pid, process in table().items() if process.parent != os.getpid() or pid == ours or folder in process.command
+        }
 
     def fallen(self) -> str:
         """What `headwater up` said when it ended by itself; empty while it runs."""

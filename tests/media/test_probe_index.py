@@ -24,6 +24,7 @@ INDEXED = {  # of these the index alone is read; of the others there is none, or
     *("anamorphic", "audio-8k", "audio-96k", "audio-late", "audio-long", "audio-negative", "audio-short", "cover-first", "cover-last"),
     *(
         "dolby-vision-8.1",
+        "dolby-vision-8.4",
         "edit-list",
         "fast-start",
         "half-second",
@@ -35,6 +36,7 @@ INDEXED = {  # of these the index alone is read; of the others there is none, or
         "interlaced",
         "long-gop",
         "looped",
+        "mirrored",
     ),
     *(
         "mono",
@@ -50,7 +52,7 @@ INDEXED = {  # of these the index alone is read; of the others there is none, or
         "rotated-270",
         "rotated-90",
     ),
-    *("surround", "sync", "tiny", "uhd", "vfr", "vfr-screen", "wide", "yuv422"),
+    *("small", "stamp", "surround", "sync", "tiny", "uhd", "vfr", "vfr-screen", "wide", "yuv422"),
     *(name for name in NAMES if name.startswith("rate-")),
 }
 assert table.SOURCES
