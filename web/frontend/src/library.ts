@@ -1,6 +1,7 @@
 // The library page: the server's list, kept up to date, searched, and added to.
 
 import { type Asset, type Page, Refused, deleteAsset, listAssets } from "./library/api";
+import { Captions } from "./library/captions";
 import { Dock } from "./library/dock";
 import { watchDrops } from "./library/drop";
 import { follow } from "./library/feed";
@@ -20,6 +21,7 @@ const origin = main.dataset["origin"] ?? location.origin;
 const chooser = find<HTMLInputElement>("[data-file]");
 const more = find<HTMLAnchorElement>("[data-more]");
 const shelf = new Shelf(() => showRest());
+const captions = new Captions();
 watchPreviews();
 const leaving = new Map<string, number>(); // assets whose deletion waits for an undo
 const announced = new Set<string>();
@@ -166,6 +168,7 @@ function act(what: string, card: HTMLElement): void {
     resume: () => item && queue.resume(item.key),
     cancel: () => void cancel(id),
     continue: choose,
+    captions: () => void captions.open(id, title),
     delete: () => removeLater(id, title),
     "copy-link": () => void copy(`${origin}/watch/${playbackId}`, "Link copied"),
     "copy-embed": () => void copy(embedCode(origin, playbackId, title), "Embed code copied"),

@@ -102,3 +102,39 @@ export async function posterOf(playbackId: string): Promise<string | null> {
 export function uploadIdOf(address: string): string | null {
   return /\/v1\/tus\/([^/?]+)/.exec(address)?.[1] ?? null;
 }
+
+/** Subtitles, captions or chapters of a video. */
+export interface Track {
+  readonly id: string;
+  readonly kind: "subtitles" | "captions" | "chapters";
+  readonly language: string;
+  readonly name: string;
+  readonly default: boolean;
+  readonly forced: boolean;
+  readonly origin: "uploaded" | "source";
+  readonly status: "waiting" | "ready" | "unsupported" | "errored";
+  readonly detail: string | null;
+  readonly cue_count: number;
+  readonly problem_count: number;
+  readonly problems: readonly { readonly line: number; readonly detail: string }[];
+}
+
+export async function listTracks(assetId: string): Promise<{ readonly data: readonly Track[] }> {
+  return (await (await call(`/v1/assets/${assetId}/tracks`)).json()) as { readonly data: readonly Track[] };
+}
+
+const AS_BYTES = { accept: "application/json", "content-type": "application/octet-stream" };
+
+export async function addTrack(assetId: string, asked: URLSearchParams, file: File): Promise<Track> {
+  const init = { method: "POST", body: file, headers: AS_BYTES };
+  return (await (await call(`/v1/assets/${assetId}/tracks?${asked}`, init)).json()) as Track;
+}
+
+export async function replaceTrack(assetId: string, trackId: string, file: File): Promise<Track> {
+  const init = { method: "PUT", body: file, headers: AS_BYTES };
+  return (await (await call(`/v1/assets/${assetId}/tracks/${trackId}`, init)).json()) as Track;
+}
+
+export async function deleteTrack(assetId: string, trackId: string): Promise<void> {
+  await call(`/v1/assets/${assetId}/tracks/${trackId}`, { method: "DELETE" });
+}
