@@ -128,9 +128,9 @@ class Stage:
         self.runner.stop()
         run_step(self.world, STEPS, VideoFlow(), "worker", stopping=stopping)
 
-    def tidy(self) -> None:
-        """What is done once a day, some days from now."""
-        later = replace(self.world, clock=LaterClock(3))
+    def tidy(self, days: int = 3) -> None:
+        """What is done once a day, so many days from now."""
+        later = replace(self.world, clock=LaterClock(days))
         sweeper.ask_for_strays(later)
         run_step(later, STEPS, VideoFlow(), "worker")
 
@@ -151,7 +151,7 @@ class Stage:
         self.pass_time(3 * 86400)
         self.sweep()
         self.work()
-        self.tidy()
+        self.tidy(days=5)  # another day than that on which the process may have died
         self.pass_time(600)
         self.sweep()
         self.work()

@@ -110,7 +110,7 @@ def test_what_is_not_there_looks_the_same_whatever_it_is(http: httpx.Client, wor
     _, waiting = new_asset(world, unpublished)
     addresses = [
         "/v/nosuchplayback/main.m3u8", f"/v/{waiting}/main.m3u8", title.segment(999), title.segment(0, "9999p"),
-        f"{title.base}manifest.mpd",
+        f"{title.base}other.mpd",
         f"{title.base}{'0' * 64}/480p/00000.m4s", f"{title.base}{'0' * 64}/480p/index.m3u8", f"{title.base}{'0' * 64}/poster.jpg",
         f"{title.base}..%2f..%2fv1%2fassets", f"{title.base}%6dain.m3u8", f"{title.base}main.m3u8%00", title.base, f"/v/{title.playback}",
         f"{title.base}sources/{title.asset}/source", f"/v/{'x' * 80}/main.m3u8", title.of_plan("480p/0.m4s"),
