@@ -45,6 +45,7 @@ def test_an_asset_reads_exactly_as_the_contract_says(api: Api, world: World) -> 
     measured, *_ = asset["renditions"]
     assert list(measured) == [
         "name", "kind", "codec", "width", "height", "frame_rate", "bitrate_bps", "peak_bps", "status", "progress", "fps", "error",
+        "sound", "vmaf",
     ]  # fmt: skip
     assert measured["peak_bps"] >= measured["bitrate_bps"] > 0
     assert asset["renditions"][1]["bitrate_bps"] is None

@@ -133,7 +133,7 @@ def test_ids_of_another_kind_find_nothing(api: Api, world: World) -> None:
                 continue
             for wrong in [value for kind, value in ids.items() if kind != name] + ["x", "' OR 1=1 --", "%00", "../" + ids[name]]:
                 reply = api.send(one.method.upper(), one.address(**{name: wrong.replace("/", "%2F")}), json={})
-                assert reply.status_code in (400, 404, 422), (one, wrong, reply.status_code)
+                assert reply.status_code in (400, 404, 415, 422), (one, wrong, reply.status_code)  # JSON is no text track
                 checked += 1
     assert checked >= 30
     assert api.get(f"/v1/assets/{upload['asset_id']}").status_code == 200

@@ -99,6 +99,7 @@ def test_the_bytes_are_the_same(world: World, clips: Clips, tmp_path: Path, prog
     finished = current()
     assert (finished.status, finished.error_code) == (AssetStatus.READY, None)
     assert finished.plan_digest == calm.plan_digest
+    assert eventually(lambda: "preview.mp4" in stored(world, finished), 120), log.read_text()  # made last, and after "ready"
     assert stored(world, finished) == stored(world, calm)
     with world.db.connect() as conn:
         # A kill may come in the moment between two jobs, or find two at work: what counts is that some work was really lost.
