@@ -54,7 +54,7 @@ def choose(page: Page, button: Locator, name: str, text: str) -> None:
 
 
 def test_they_are_added_replaced_and_deleted_by_keyboard(visit: Open, bare: Film, studio: Studio) -> None:
-    page = visit("/").page
+    page = visit("/?q=short%20film").page
     dialog = opened(page, bare)
     expect(dialog.get_by_text("Nothing yet.")).to_be_visible()
     dialog.get_by_label("Language").fill("fr")
@@ -84,7 +84,7 @@ def test_they_are_added_replaced_and_deleted_by_keyboard(visit: Open, bare: Film
 
 
 def test_what_cannot_be_read_is_refused_in_words_and_changes_nothing(visit: Open, bare: Film, studio: Studio) -> None:
-    made = visit("/")
+    made = visit("/?q=short%20film")
     made.expect_problem("422")
     dialog = opened(made.page, bare)
     choose(made.page, dialog.get_by_role("button", name="Choose a file"), "notes.txt", "Nothing with a time in it.\n")
@@ -99,7 +99,7 @@ def test_the_dialog_fits_and_can_be_read(visit: Open, bare: Film, studio: Studio
     path = f"/v1/assets/{bare.asset_id}/tracks"
     studio.client.post(path, params={"language": "pt-BR", "kind": "captions", "default": True}, content=BAD).raise_for_status()
     studio.client.post(path, params={"language": "en", "kind": "chapters"}, content=GOOD).raise_for_status()
-    page = visit("/", width=width, height=720, theme=theme).page
+    page = visit("/?q=short%20film", width=width, height=720, theme=theme).page
     dialog = opened(page, bare)
     expect(dialog.get_by_role("listitem")).to_have_count(2)
     dialog.locator("summary:visible").click()

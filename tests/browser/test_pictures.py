@@ -45,7 +45,7 @@ def test_the_time_bar_shows_what_is_there(visit: Open, pictured: Film, theme: st
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 320)])
 def test_a_card_moves_while_the_mouse_rests_on_it(visit: Open, pictured: Film, theme: str, width: int) -> None:
-    made = visit("/", theme=theme, width=width)
+    made = visit("/?q=for%3E%20tests", theme=theme, width=width)
     made.page.locator(f'.card[data-playback="{pictured.playback_id}"]').hover()
     film = made.page.locator(".card-frame .moving--on")
     expect(film).to_be_visible(timeout=30_000)
@@ -56,7 +56,7 @@ def test_a_card_moves_while_the_mouse_rests_on_it(visit: Open, pictured: Film, t
 
 
 def test_nothing_moves_for_those_who_want_no_motion(visit: Open, pictured: Film) -> None:
-    page = visit("/", reduced_motion="reduce").page
+    page = visit("/?q=for%3E%20tests", reduced_motion="reduce").page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.locator(f'.card[data-playback="{pictured.playback_id}"]').hover()
