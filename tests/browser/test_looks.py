@@ -152,7 +152,7 @@ def test_the_focus_is_always_seen(visit: Open, film: Film) -> None:
 
 
 def test_the_whole_way_works_by_keyboard(visit: Open, film: Film) -> None:
-    page = visit("/").page
+    page = visit("/?q=for%3E%20tests").page
     page.get_by_role("link", name=film.title).focus()
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/watch/"))
