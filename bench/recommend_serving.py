@@ -40,9 +40,9 @@ from kit.settings import Settings
 from kit.storage.s3 import open_storage
 from kit.world import World
 from recommend.bundle import Bundle, encode_ids
-from recommend.fold_in import AlsSettings
+from recommend.fold_in import AlsSettings, ground_of
 from recommend.ranked import history_of, rank
-from recommend.ranking import Weights, prior
+from recommend.ranking import Weights, prior, shared
 from recommend.shelf import Model, Shelf
 from recommend.viewing import Seen, Session, seen
 from recommend.weights import WeightSettings
@@ -122,7 +122,7 @@ def bench_ranking(titles: int, factors: int, rounds: int) -> dict[str, Any]:
     bundle = synthetic(ids, factors)
     handicap = np.where(np.random.default_rng(3).random(titles) > 0.05, 0.0, -np.inf).astype(F32)
     codes = {one: code for code, one in enumerate(ids)}
-    model = Model(bundle, tuple(ids), codes, handicap, bundle.trending_prior, (), np.zeros((0, 0), F32))
+    model = Model(bundle, tuple(ids), codes, shared(bundle, added=handicap), ground_of(bundle), (), np.zeros((0, 0), F32))
     now_s = _clock.now().timestamp()
     viewers = histories(ids, now_s)
 

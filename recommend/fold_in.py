@@ -55,12 +55,47 @@ def als_settings(bundle: Bundle) -> AlsSettings:
     return AlsSettings(**bundle.settings["als"])
 
 
-def fold_in(bundle: Bundle, watched: Sequence[tuple[int, float]]) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What all rows of a model have in common, taken apart once: Y'Y is `axes` times `sizes` times the transpose of `axes`."""
+
+    settings: AlsSettings
+    item_factors: Floats
+    gram: Floats
+    sizes: npt.NDArray[np.float64]
+    axes: npt.NDArray[np.float64]
+
+
+def ground_of(bundle: Bundle) -> Ground:
+    sizes, axes = np.linalg.eigh(np.asarray(bundle.item_gram, np.float64))
+    return Ground(als_settings(bundle), bundle.item_factors, bundle.item_gram, np.maximum(sizes, 0.0), axes)
+
+
+def fold_in(bundle: Bundle, watched: Sequence[tuple[int, float]], *, ground: Ground | None = None) -> Floats:
     """The factor of someone who watched these titles (codes) with these values (`recommend.weights`). Without any, it is zero: ask
-    `recommend.ranking`, which then goes by trending alone."""
+    `recommend.ranking`, which then goes by trending alone. `ground` is what `ground_of` made of the same bundle."""
     codes = np.fromiter((item for item, _ in watched), np.int64, len(watched))
     values = np.fromiter((value for _, value in watched), np.float64, len(watched))
-    return solve_row(bundle.item_factors, bundle.item_gram, codes, values, als_settings(bundle))
+    if ground is None or 2 * len(codes) > len(ground.sizes):
+        return solve_row(bundle.item_factors, bundle.item_gram, codes, values, als_settings(bundle))
+    return solve_few(ground, codes, values)
+
+
+def solve_few(ground: Ground, codes: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Floats:
+    """The same solution by as many equations as titles were watched, which for fewer titles than factors is less work.
+
+    With P = Y'Y + r I, rows R of Y, weights w = |v|/a and right sides c, (P + R' w R) x = R' c has the solution
+    x = P^-1 R' s, where (1/w + R P^-1 R') s = c/w (Woodbury). P is inverted along its axes.
+    """
+    settings = ground.settings
+    shrink = 1.0 / (ground.sizes + settings.row_regularization(settings.observed(values).sum(keepdims=True), len(ground.item_factors)))
+    rows = np.asarray(ground.item_factors[codes], np.float64) @ ground.axes
+    shrunk = rows * shrink
+    system = shrunk @ rows.T
+    share = settings.unobserved_weight / np.abs(values)
+    system.ravel()[:: len(codes) + 1] += share
+    found = np.linalg.solve(system, np.where(values > 0, 1.0 + share, 0.0))
+    return np.asarray(ground.axes @ (found @ shrunk), np.float32)
 
 
 def solve_row(

@@ -19,11 +19,12 @@ from recommend.bundle import Bundle
 from recommend.fold_in import fold_in
 from recommend.interactions import Floats, Signal
 from recommend.shelf import Model
-from recommend.viewing import Seen, signal_of
+from recommend.viewing import Seen
 
 SPREAD = 0.08  # weight of being unlike what stands above, against 0.92 of the score
 _POOL = 3  # times the wanted length: what spreading chooses from
 _REASON_TITLES = 40  # latest titles that can be a reason
+_GROUP = 16  # titles that are looked at together to find the best
 NO_SCORE = np.float32(-np.inf)
 
 
@@ -35,32 +36,33 @@ class Ranked:
 
 
 def signals(seen: Sequence[Seen], now_s: float) -> list[tuple[str, float, float, Signal]]:
-    """What a history says, row by row: title, time, fraction, signal, as training reads it from the lake (`recommend.lake`)."""
+    """What a history says, row by row: title, time, fraction, signal, as training reads it from the lake (`recommend.lake`).
+    A time may lie in the future, if a clock is ahead."""
     rows: list[tuple[str, float, float, Signal]] = []
     for title in seen:
-        for session in title.sessions:
-            fraction, signal = signal_of(session)
-            rows.append((title.asset_id, min(session.last_at_s, now_s), fraction, signal))
+        for session, (fraction, signal) in zip(title.sessions, title.parts, strict=True):
+            rows.append((title.asset_id, session.last_at_s, fraction, signal))
         if title.rating:
             signal = Signal.LIKED if title.rating > 0 else Signal.DISLIKED
-            rows.append((title.asset_id, min(title.rated_at_s or now_s, now_s), 1.0 if title.rating > 0 else 0.0, signal))
+            rows.append((title.asset_id, title.rated_at_s or now_s, 1.0 if title.rating > 0 else 0.0, signal))
         if title.not_interested_at_s is not None:
-            rows.append((title.asset_id, min(title.not_interested_at_s, now_s), 0.0, Signal.DISLIKED))
+            rows.append((title.asset_id, title.not_interested_at_s, 0.0, Signal.DISLIKED))
     return rows
 
 
 def history_of(model: Model, seen: Sequence[Seen], now_s: float) -> list[tuple[int, float]]:
     """Codes and values of what this viewer watched, the latest first, weighed as in training."""
-    rows = [(model.codes[asset_id], at_s, part, signal) for asset_id, at_s, part, signal in signals(seen, now_s) if asset_id in model.codes]
+    codes = model.codes
+    rows = [(codes[row[0]], *row[1:]) for row in signals(seen, now_s) if row[0] in codes]
     if not rows:
         return []
-    items = np.array([row[0] for row in rows], np.int32)
-    at_s = np.array([row[1] for row in rows], np.float64)
-    part, signal = np.array([row[2] for row in rows], np.float32), np.array([row[3] for row in rows], np.int8)
+    columns = np.array(rows, np.float64)  # codes and signals are small whole numbers
+    items, at_s = columns[:, 0].astype(np.int32), np.minimum(columns[:, 1], now_s)
+    part, signal = columns[:, 2].astype(np.float32), columns[:, 3].astype(np.int8)
     settings = weight_settings(model.bundle.settings)
     weighed = weights.weigh(np.zeros(len(rows), np.int32), items, at_s, part, signal, now_s=now_s, settings=settings)
     order = np.argsort(-weighed.last_at_s, kind="stable")
-    return [(int(weighed.items[place]), float(weighed.values[place])) for place in order]
+    return list(zip(weighed.items[order].tolist(), weighed.values[order].tolist(), strict=True))
 
 
 def weight_settings(settings: Any) -> weights.WeightSettings:
@@ -70,9 +72,8 @@ def weight_settings(settings: Any) -> weights.WeightSettings:
 def rank(model: Model, history: Sequence[tuple[int, float]], left_out: Sequence[str], limit: int) -> list[Ranked]:
     """At most `limit` titles, the best first, none of `left_out` and none that may not be watched now."""
     bundle = model.bundle
-    factor = fold_in(bundle, history)
-    scores = ranking.score(bundle, factor, history, trending_prior=model.trending)
-    scores += model.handicap
+    factor = fold_in(bundle, history, ground=model.ground) if ranking.step_for(model.common, history).als else None
+    scores = ranking.score(bundle, factor, history, common=model.common)
     scores[[model.codes[one] for one in left_out if one in model.codes]] = NO_SCORE
     pool = best(scores, limit * _POOL)
     chosen = spread(bundle.item_factors[pool], scores[pool], limit)
@@ -88,7 +89,7 @@ def promising(model: Model, history: Sequence[tuple[int, float]], left_out: Sequ
     """Titles that the model has never seen, in the order in which their words fit this viewer; the newest first where words say nothing."""
     titles = list(model.unknown[: len(model.predicted)])
     if model.predicted.shape[1] and any(value > 0 for _, value in history):
-        fit = model.predicted @ fold_in(model.bundle, history)
+        fit = model.predicted @ fold_in(model.bundle, history, ground=model.ground)
         titles = [titles[int(place)] for place in np.argsort(-fit, kind="stable")]
     unwanted = set(left_out)
     return [title for title in titles if title not in unwanted][:limit]
@@ -99,9 +100,19 @@ def best(scores: Floats, count: int) -> npt.NDArray[np.int64]:
     count = min(count, len(scores))
     if count == 0:
         return np.zeros(0, np.int64)
-    found = np.argpartition(-scores, count - 1)[:count]
-    found = found[np.lexsort((found, -scores[found]))]
+    floor = _floor(scores, count)
+    found = np.r_[np.flatnonzero(scores > floor), np.flatnonzero(scores == floor)[:count]]
+    found = found[np.lexsort((found, -scores[found]))][:count]
     return np.asarray(found[np.isfinite(scores[found])], np.int64)
+
+
+def _floor(scores: Floats, count: int) -> np.float32:
+    """A score that at least `count` titles reach and few surpass: of the groups of titles with the highest scores, what the last has."""
+    groups = len(scores) // _GROUP
+    if groups < 2 * count:
+        return np.float32(np.partition(scores, len(scores) - count)[len(scores) - count])
+    highest = scores[: groups * _GROUP].reshape(_GROUP, groups).max(axis=0)
+    return np.float32(np.partition(highest, groups - count)[groups - count])
 
 
 def spread(vectors: Floats, scores: Floats, count: int) -> list[int]:
@@ -113,16 +124,15 @@ def spread(vectors: Floats, scores: Floats, count: int) -> list[int]:
     worth = (1.0 - SPREAD) * (scores - scores.min()) / reach
     unit = np.asarray(vectors, np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
-    like = np.maximum(SPREAD * (unit @ unit.T), 0.0)
-    nearest, left = np.zeros(size, np.float32), np.asarray(worth, np.float32)
-    now = left.copy()
+    worth = np.asarray(worth, np.float32)
+    beside = worth - np.maximum(np.float32(SPREAD) * (unit @ unit.T), np.float32(0.0))  # what each is worth below each other
+    beside.ravel()[:: size + 1] = NO_SCORE
+    now = worth.copy()
     chosen: list[int] = []
     for _ in range(min(count, size)):
         place = int(now.argmax())
         chosen.append(place)
-        left[place] = NO_SCORE
-        np.maximum(nearest, like[place], out=nearest)
-        np.subtract(left, nearest, out=now)
+        np.minimum(now, beside[place], out=now)
     return chosen
 
 

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import saxpy
 
 from recommend.bundle import Bundle
-from recommend.interactions import Floats
+from recommend.interactions import Codes, Floats, Times
 
 LONGEST_HISTORY = 300  # titles of a history that the walk starts from, the first of the sequence
+_LEAST_DEVIATION = 1e-12  # below, all titles are alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ def blend_steps(settings: Mapping[str, Any]) -> list[Weights]:
 def standardised(scores: Floats) -> Floats:
     """Rows of mean 0 and deviation 1 (in place where it can be); a row of equal numbers becomes zeros."""
     scores -= scores.mean(axis=-1, keepdims=True)
-    deviation = np.sqrt(np.einsum("...i,...i->...", scores, scores) / max(1, scores.shape[-1]))
-    scores *= np.where(deviation > 1e-12, 1.0 / np.maximum(deviation, 1e-12), 0.0)[..., None].astype(np.float32)
+    deviation = np.sqrt(np.vecdot(scores, scores) / max(1, scores.shape[-1]))
+    scores *= np.where(deviation > _LEAST_DEVIATION, 1.0 / np.maximum(deviation, _LEAST_DEVIATION), 0.0)[..., None].astype(np.float32)
     return scores
 
 
@@ -61,37 +63,82 @@ def prior(counts: Floats) -> Floats:
     return standardised(np.log1p(counts.astype(np.float32)))
 
 
-def walk_scores(bundle: Bundle, history: Sequence[tuple[int, float]]) -> Floats:
-    """Where the walk from these titles leads, raw: for each title the sum of value times transition score."""
-    rows = [
-        (bundle.walk_items[start:end], bundle.walk_scores[start:end] * np.float32(value))
-        for item, value in history[:LONGEST_HISTORY]
-        if value > 0
-        for start, end in [(int(bundle.walk_indptr[item]), int(bundle.walk_indptr[item + 1]))]
-    ]
-    count = len(bundle.item_ids)
-    if not rows:
-        return np.zeros(count, np.float32)
-    codes, scores = np.concatenate([row[0] for row in rows]), np.concatenate([row[1] for row in rows])
-    return np.bincount(codes, scores, minlength=count).astype(np.float32)
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """What the answers to all viewers have in common, added up once for a model."""
+
+    steps: tuple[Weights, ...]
+    scores: Mapping[Weights, Floats]  # for each step, `COLD` among them: what depends on no viewer, one number for each title
+    factors: Floats  # of the titles, in memory of this process: it is read whole for every answer, and a mapped file is read half as fast
 
 
-def score(bundle: Bundle, factor: Floats, history: Sequence[tuple[int, float]], *, trending_prior: Floats | None = None) -> Floats:
+def shared(bundle: Bundle, *, trending_prior: Floats | None = None, added: Floats | None = None) -> Shared:
+    """`trending_prior` replaces the bundle's, which is as old as the model (`prior` makes one from live counts). `added` is added to
+    every score; minus infinity leaves a title out."""
+    steps = tuple(blend_steps(bundle.settings))
+    trending = bundle.trending_prior if trending_prior is None else trending_prior
+    found = {}
+    for step in {*steps, COLD}:
+        found[step] = np.float32(step.popularity) * bundle.popularity_prior + np.float32(step.trending) * trending
+        if added is not None:
+            found[step] += added
+    return Shared(steps, found, np.array(bundle.item_factors))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Walked:
+    """Where the walk from some titles leads, raw: what each way brings to `titles`, which names some more than once, and for each title
+    of all the whole of it."""
+
+    titles: Codes
+    brought: Floats
+    sums: Times
+
+
+def _walked(bundle: Bundle, history: Sequence[tuple[int, float]]) -> _Walked:
+    wanted = [pair for pair in history[:LONGEST_HISTORY] if pair[1] > 0]
+    items = np.fromiter((item for item, _ in wanted), np.intp, len(wanted))
+    starts = bundle.walk_indptr[items]
+    lengths = bundle.walk_indptr[items + 1] - starts
+    ends = np.cumsum(lengths)
+    places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    values = np.repeat(np.fromiter((value for _, value in wanted), np.float32, len(wanted)), lengths)
+    titles, brought = bundle.walk_items[places], bundle.walk_scores[places] * values
+    return _Walked(titles, brought, np.bincount(titles, brought, minlength=len(bundle.item_ids)))
+
+
+def score(bundle: Bundle, factor: Floats | None, history: Sequence[tuple[int, float]], *, common: Shared | None = None) -> Floats:
     """The blend for a viewer with this factor (stored or folded in) and history (code, value), the newest title first.
 
-    `trending_prior` replaces the bundle's, which is as old as the model (`prior` makes one from live counts). Higher is better;
-    scores of two viewers or two models cannot be compared.
+    `common` is what `shared` made of the same bundle. Higher is better; scores of two viewers or two models cannot be compared.
+    Without a factor, the factors have no part in it.
     """
-    weights = weights_for(blend_steps(bundle.settings), sum(value > 0 for _, value in history))
-    total = np.multiply(bundle.popularity_prior, np.float32(weights.popularity))
-    room = np.empty_like(total)
-    if weights.trending:
-        total += np.multiply(bundle.trending_prior if trending_prior is None else trending_prior, np.float32(weights.trending), out=room)
+    common = common or shared(bundle)
+    weights, count = step_for(common, history), len(bundle.item_ids)
+    taken, reached, walk_scale = 0.0, None, 0.0
     if weights.walk:
-        walked = standardised(walk_scores(bundle, history))
-        total += np.multiply(walked, np.float32(weights.walk), out=room)
-    if weights.als:
-        liked = standardised(np.matmul(bundle.item_factors, factor, out=room))
-        liked *= np.float32(weights.als)
-        total += liked
-    return total
+        reached = _walked(bundle, history)
+        there = reached.sums[reached.titles]
+        walk_scale, mean = _scale(weights.walk, float(reached.brought.sum()), float(reached.brought @ there), count)
+        taken += walk_scale * mean
+    liked, like_scale = None, 0.0
+    if weights.als and factor is not None:
+        liked = common.factors @ factor
+        like_scale, mean = _scale(weights.als, float(liked.sum()), float(liked @ liked), count)
+        taken += like_scale * mean
+    total: Floats = common.scores[weights] - np.float32(taken)
+    if reached is not None:  # the same number to each place of a title that is named twice
+        total[reached.titles] += (walk_scale * there).astype(np.float32)
+    return total if liked is None else saxpy(liked, total, a=like_scale)
+
+
+def _scale(weight: float, total: float, squares: float, count: int) -> tuple[float, float]:
+    """Weight over deviation, and the mean, of numbers with this sum and this sum of squares; 0 where all are equal."""
+    mean = total / count
+    variance = squares / count - mean * mean
+    return (weight / float(np.sqrt(variance)), mean) if variance > max(_LEAST_DEVIATION**2, 1e-6 * mean * mean) else (0.0, mean)
+
+
+def step_for(common: Shared, history: Sequence[tuple[int, float]]) -> Weights:
+    """The step of the blend for this history."""
+    return weights_for(common.steps, sum(value > 0 for _, value in history))

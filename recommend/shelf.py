@@ -23,7 +23,9 @@ from kit.log import logger
 from kit.world import World
 from recommend import bundle, measures, ranking, store
 from recommend.bundle import Bundle
+from recommend.fold_in import Ground, ground_of
 from recommend.interactions import Floats
+from recommend.ranking import Shared
 from recommend.store import Title
 
 LOOK_S = 3.0
@@ -46,8 +48,8 @@ class Model:
     bundle: Bundle
     ids: tuple[str, ...]  # by code
     codes: Mapping[str, int]
-    handicap: Floats  # added to each score: a little off for what everybody knows, all of it for what nobody may watch now
-    trending: Floats  # the live part of the blend
+    common: Shared  # of the blend: what is watched now, a little off for what everybody knows, all of it for what nobody may watch now
+    ground: Ground  # of folding in
     unknown: tuple[str, ...]  # titles that the model has never seen, the newest first
     predicted: Floats  # what their words say of the newest of them: titles by factors, or by nothing
 
@@ -97,7 +99,8 @@ def model_of(found: Bundle, shelf: Shelf) -> Model:
     codes = {one: code for code, one in enumerate(ids)}
     unknown = tuple(asset_id for asset_id in shelf.newest if asset_id not in codes)
     trending = ranking.prior(heat) if heat.any() else found.trending_prior
-    return Model(found, ids, codes, handicap, trending, unknown, _predicted(found, [shelf.titles[one] for one in unknown[:NEW_MAX]]))
+    common = ranking.shared(found, trending_prior=trending, added=handicap)
+    return Model(found, ids, codes, common, ground_of(found), unknown, _predicted(found, [shelf.titles[one] for one in unknown[:NEW_MAX]]))
 
 
 def _predicted(found: Bundle, titles: Sequence[Title]) -> Floats:

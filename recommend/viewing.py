@@ -110,6 +110,7 @@ class Seen:
     rated_at_s: float | None
     not_interested_at_s: float | None
     sessions: tuple[Session, ...]
+    parts: tuple[tuple[float, Signal], ...]  # what each of them says (`signal_of`)
 
 
 def signal_of(session: Session) -> tuple[float, Signal]:
@@ -160,6 +161,7 @@ def _seen(asset_id: str, sessions: Sequence[Session], opinion: Opinion | None) -
         rated_at_s=rated_at_s,
         not_interested_at_s=unwanted_at_s,
         sessions=tuple(sessions),
+        parts=tuple(parts),
     )
 
 

@@ -65,7 +65,7 @@ class Weighed:
 
 def row_values(fraction: Floats, signal: npt.NDArray[np.int8], settings: WeightSettings) -> Floats:
     """The value of each row by itself, before age."""
-    part = np.nan_to_num(fraction, nan=1.0)
+    part = np.where(np.isnan(fraction), np.float32(1.0), fraction)
     watched = np.where(part < settings.least_fraction, 0.0, np.minimum(1.0, part / settings.whole_fraction))
     by_signal = np.array([0.0, settings.completed, settings.abandoned, settings.liked, settings.disliked], dtype=np.float32)
     return np.where(signal == Signal.WATCHED, watched, by_signal[signal]).astype(np.float32)
@@ -89,7 +89,9 @@ def weigh(
     viewers, items, at_s, value, signal = viewers[order], items[order], at_s[order], value[order], signal[order]
     if not len(viewers):
         return Weighed(viewers, items, value.astype(np.float32), at_s)
-    first = np.flatnonzero(np.r_[True, (np.diff(viewers) != 0) | (np.diff(items) != 0)])
+    begins = np.ones(len(viewers), bool)
+    np.logical_or(viewers[1:] != viewers[:-1], items[1:] != items[:-1], out=begins[1:])
+    first = np.flatnonzero(begins)
     positive = np.add.reduceat(np.maximum(value, 0.0), first)
     negative = np.minimum.reduceat(np.minimum(value, 0.0), first)
     never = -np.inf

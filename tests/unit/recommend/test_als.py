@@ -36,6 +36,22 @@ def test_at_the_end_every_row_solves_its_own_equation() -> None:
         np.testing.assert_allclose(found.viewers[viewer], exact, atol=0.03 * np.abs(exact).max())
 
 
+@pytest.mark.parametrize("by_count", [False, True])
+def test_few_titles_are_folded_in_by_as_many_equations(by_count: bool) -> None:
+    """The short way and the long way find the same."""
+    rng = np.random.default_rng(3)
+    factors = rng.normal(0, 0.2, (200, 24)).astype(np.float32)
+    settings = replace(SETTINGS, factors=24, by_count=by_count)
+    gram = factors.T @ factors
+    sizes, axes = np.linalg.eigh(gram.astype(np.float64))
+    ground = fold_in.Ground(settings, factors, gram, sizes, axes)
+    for count in (1, 2, 12):
+        codes, values = rng.choice(200, count, replace=False), rng.choice([1.0, 0.3, -0.5], count)
+        values[0] = 1.0
+        exact = fold_in.solve_row(factors, gram, codes, values, settings)
+        np.testing.assert_allclose(fold_in.solve_few(ground, codes, values), exact, rtol=1e-4, atol=1e-6)
+
+
 def test_regularization_grows_with_what_is_known() -> None:
     """Rendle et al. 2021: l (1 + a)/a (n + a I)."""
     settings = AlsSettings(regularization=0.1, unobserved_weight=0.5)

@@ -99,7 +99,19 @@ def test_the_order_of_steps_and_lengths(made: Bundle) -> None:
 def test_live_trends_replace_those_of_the_model(made: Bundle) -> None:
     heat = np.zeros(80, np.float32)
     heat[17] = 50.0
-    assert int(np.argmax(ranking.score(made, fold_in.fold_in(made, []), [], trending_prior=ranking.prior(heat)))) == 17
+    assert int(np.argmax(ranking.score(made, None, [], common=ranking.shared(made, trending_prior=ranking.prior(heat))))) == 17
+
+
+def test_what_is_added_once_for_all_viewers_is_in_every_score(made: Bundle) -> None:
+    """Filters among it, whatever the length of the history."""
+    added = np.zeros(80, np.float32)
+    added[[3, 40]], added[5] = -np.inf, 0.5
+    common = ranking.shared(made, added=added)
+    for length in (0, 1, 2, 5):
+        history = history_of(made, 1)[:length]
+        factor = fold_in.fold_in(made, history, ground=fold_in.ground_of(made))
+        plain, filtered = (ranking.score(made, factor, history, common=one) for one in (None, common))
+        np.testing.assert_allclose(filtered, plain + added, atol=1e-5)
 
 
 def test_a_part_that_is_the_same_everywhere_adds_nothing() -> None:

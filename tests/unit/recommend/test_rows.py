@@ -82,6 +82,14 @@ def test_the_best_are_finite_ordered_and_unique() -> None:
     assert best(np.full(3, NO_SCORE), 3).tolist() == []
 
 
+def test_the_best_of_many_are_those_of_a_whole_sort() -> None:
+    rng = np.random.default_rng(4)
+    for scores in (rng.normal(size=5003), rng.integers(0, 9, 5003), np.where(rng.random(5003) < 0.99, -np.inf, rng.normal(size=5003))):
+        table = scores.astype(np.float32)
+        whole = np.lexsort((np.arange(len(table)), -table))[:60]
+        assert best(table, 60).tolist() == whole[np.isfinite(table[whole])].tolist()
+
+
 def test_spreading_puts_something_else_between_near_equals() -> None:
     vectors = np.array([[1, 0], [1, 0.001], [0, 1], [0, 1]], np.float32)
     assert spread(vectors, np.array([1.0, 0.99, 0.98, 0.0], np.float32), 3) == [0, 2, 1]
