@@ -104,7 +104,8 @@ def _walked(bundle: Bundle, history: Sequence[tuple[int, float]]) -> _Walked:
     places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     values = np.repeat(np.fromiter((value for _, value in wanted), np.float32, len(wanted)), lengths)
     titles, brought = bundle.walk_items[places], bundle.walk_scores[places] * values
-    return _Walked(titles, brought, np.bincount(titles, brought, minlength=len(bundle.item_ids)))
+    sums = np.bincount(titles, brought, minlength=len(bundle.item_ids))
+    return _Walked(titles, brought, np.asarray(sums, np.float64))
 
 
 def score(bundle: Bundle, factor: Floats | None, history: Sequence[tuple[int, float]], *, common: Shared | None = None) -> Floats:
