@@ -30,7 +30,7 @@ from recommend.solver import kernel
 from recommend.threads import single_blas
 
 _RUN_RATIO = 1.1  # largest over smallest regularization of one call
-_CG_STEPS, _LAST_CG_STEPS = 2, 3  # each starts from the previous epoch's solution; the last epoch is more exact, for folding in
+_FIRST_CG_STEPS, _CG_STEPS, _LAST_CG_STEPS = 1, 2, 3  # each starts from the epoch's before; the last is more exact, for folding in
 _WORTH_THREADS = 20_000_000  # multiplications of one step; for less, threads wait for each other longer than they work
 _STDDEV = 0.1  # of a row's norm at the start
 
@@ -112,7 +112,7 @@ def fit(
     x, y = np.ascontiguousarray(viewers[viewer_order]), np.ascontiguousarray(items[item_order])
     with single_blas():
         for epoch in range(settings.epochs):
-            steps = _LAST_CG_STEPS if epoch == settings.epochs - 1 else _CG_STEPS
+            steps = _FIRST_CG_STEPS if epoch < settings.epochs // 3 else _CG_STEPS if epoch < settings.epochs - 1 else _LAST_CG_STEPS
             _half_epoch(by_viewer, x, y, viewer_runs, steps=steps, threads=threads)
             _half_epoch(by_item, y, x, item_runs, steps=steps, threads=threads)
             progress((epoch + 1) / settings.epochs)
