@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,8 @@ from recommend.interactions import Floats
 RANKED = ("hr", "recall", "ndcg", "map", "mrr")
 LISTED = ("coverage", "gini", "novelty", "diversity")
 _RESAMPLES = 1_000
-_LISTS_FOR_DIVERSITY = 1_000
+_DRAWS_KEPT = 12_000_000  # viewers times resamples, 4 bytes each
+_LISTS_FOR_DIVERSITY = 300
 
 Hits = npt.NDArray[np.bool_]
 PerViewer = npt.NDArray[np.float64]
@@ -138,7 +140,8 @@ def _diversity(shown: npt.NDArray[np.int64], seen: Matrix, seed: int) -> float:
     watched = np.diff(by_item.indptr) > 0
     together = chosen @ by_item
     size: PerViewer = np.asarray(chosen.sum(axis=1), np.float64)
-    cosines = together.multiply(together).sum(axis=1) - chosen @ watched.astype(np.float64)  # less each title with itself
+    lengths = np.bincount(np.repeat(np.arange(len(rows)), np.diff(together.indptr)), together.data**2, minlength=len(rows))
+    cosines = lengths - chosen @ watched.astype(np.float64)  # less each title with itself
     pairs = size * (size - 1)
     return float((1.0 - cosines[pairs > 0] / pairs[pairs > 0]).mean()) if (pairs > 0).any() else 0.0
 
@@ -155,11 +158,17 @@ def interval(values: PerViewer, *, seed: int) -> Interval:
     """Of the mean over viewers. The same seed draws the same viewers, so two intervals are comparable."""
     if not len(values):
         return Interval(0.0, 0.0)
-    rng = np.random.default_rng(seed)
-    block = max(1, 4_000_000 // len(values))
-    means = [
-        values[rng.integers(0, len(values), (min(block, _RESAMPLES - done), len(values)))].mean(axis=1)
-        for done in range(0, _RESAMPLES, block)
-    ]
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
+    if len(values) * _RESAMPLES <= _DRAWS_KEPT:
+        means = np.asarray(_drawn(len(values), seed) @ values, np.float64) / len(values)
+    else:
+        rng = np.random.default_rng(seed)
+        means = np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(_RESAMPLES)])
+    low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(low), float(high))
+
+
+@lru_cache(maxsize=2)
+def _drawn(count: int, seed: int) -> Floats:
+    """How often each of so many viewers is in each resample: kept, because every metric of every model is resampled alike."""
+    rng = np.random.default_rng(seed)
+    return np.array([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(_RESAMPLES)], np.float32)

@@ -62,18 +62,36 @@ class Task:
     facts: dict[str, Any]
 
 
-def global_time(history: Interactions, *, cut: float | None = None, share: float = 0.8) -> Task:
-    """Cut at `cut` (seconds since 1970), or where `share` of the rows are before it. Rows of the very moment are to be found."""
+def global_time(history: Interactions, *, cut: float | None = None, share: float = 0.8, viewers_at_most: int = 0, seed: int = 1) -> Task:
+    """Cut at `cut` (seconds since 1970), or where `share` of the rows are before it. Rows of the very moment are to be found.
+
+    Of more than `viewers_at_most` viewers after the cut so many are asked, drawn by `seed`; 0 asks everyone. All train."""
     moment = float(np.quantile(history.at_s, share)) if cut is None else cut
     known, later = history.before(moment), history.take(history.at_s >= moment)
     if not len(known) or not len(later):
         raise loaders.BadFile(f"All rows are on one side of {_date(moment)}: nothing to learn from, or nothing to find.")
 
-    def question(data: Dataset) -> Question:
-        return _of_viewers(later, data)
+    asked = _some_viewers(later, viewers_at_most, seed) if viewers_at_most else later
 
-    facts = {"cut_at": _date(moment), "training_rows": len(known), "test_rows": len(later)}
+    def question(data: Dataset) -> Question:
+        return _of_viewers(asked, data)
+
+    facts = {
+        "cut_at": _date(moment),
+        "training_rows": len(known),
+        "test_rows": len(later),
+        "users_after_cut": len(np.unique(later.viewers)),
+    }
     return Task("global-time", known, question, "time", moment, len(known.item_ids), facts)
+
+
+def _some_viewers(rows: Interactions, most: int, seed: int) -> Interactions:
+    there = np.unique(rows.viewers)
+    if len(there) <= most:
+        return rows
+    kept = np.zeros(len(rows.viewer_ids), bool)
+    kept[np.random.default_rng(seed).choice(there, most, replace=False)] = True
+    return rows.take(kept[rows.viewers])
 
 
 def _date(moment: float) -> str:

@@ -32,6 +32,7 @@ from recommend.similar import Similar, similar
 METRICS = "ndcg@10,hr@10,recall@20,map@10,mrr@10,coverage@10,gini@10,novelty@10,diversity@10"
 _MEASURED_SHARE = 0.9
 _LEAST_ROWS, _LEAST_VIEWERS = 200, 20  # below, nothing is measured and nothing chosen
+_CELLS_ASKED, _LEAST_ASKED = 100_000_000, 2_000  # scores of viewers times titles that are measured: more say the same and take hours
 _FACTORS, _FEW_TITLES_FACTORS, _FEW_TITLES = 128, 64, 2_000
 
 
@@ -88,13 +89,14 @@ def measure(history: Interactions, ask: Ask, *, fit: als.Fit = als.fit, progress
     wanted = protocols.Wanted(metrics.parse(METRICS), seed=ask.seed, factors=ask.factors, epochs=ask.epochs, threads=ask.threads, fit=fit)
     if len(history) >= _LEAST_ROWS and len(history.viewer_ids) >= _LEAST_VIEWERS:
         try:
-            task = protocols.global_time(history, share=_MEASURED_SHARE)
+            most = max(_LEAST_ASKED, _CELLS_ASKED // max(1, len(history.item_ids)))
+            task = protocols.global_time(history, share=_MEASURED_SHARE, viewers_at_most=most, seed=ask.seed)
         except BadRequest:  # everything happened at one moment
             return {}, choose(history, ask, progress=progress)
         chosen = choose(task.history, ask, progress=progress)
         found = protocols.answer(task, chosen, wanted, progress=progress)
-        kept = ("metrics", "intervals", "baselines", "baseline_intervals", "differences", "breakdown", "users", "users_without_hits",
-                "cut_at", "ties", "definitions")  # fmt: skip
+        kept = ("metrics", "intervals", "baselines", "baseline_intervals", "differences", "breakdown", "users", "users_after_cut",
+                "users_without_hits", "cut_at", "ties", "definitions")  # fmt: skip
         return {name: found[name] for name in kept}, chosen
     return {}, replace(choose(history.take(np.zeros(0, np.intp)), ask), chosen_on="defaults")
 

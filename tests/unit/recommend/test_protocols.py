@@ -224,3 +224,13 @@ def test_known_sets_are_checked_against_the_published_figure() -> None:
     assert published.self_check("leave-one-out", shape, {"hr@10": 0.48})["agrees"] is False
     assert published.self_check("leave-one-out", shape, {"mrr@10": 0.2})["agrees"] is None
     assert published.self_check("full-ranking", shape, {"hr@10": 0.4535}) == {"set": None, "published_popularity": {}, "agrees": None}
+
+
+def test_of_many_viewers_some_are_asked_and_the_rest_still_train() -> None:
+    whole = protocols.global_time(tasted(), cut=CUT_S)
+    some = protocols.global_time(tasted(), cut=CUT_S, viewers_at_most=7, seed=3)
+    data = dataset.build(whole.history, WeightSettings(), now_s=CUT_S)
+    assert len(some.history) == len(whole.history)
+    assert 0 < len(some.question(data)) <= 7 < len(whole.question(data))
+    assert some.facts == whole.facts
+    assert some.facts["users_after_cut"] >= len(whole.question(data))
