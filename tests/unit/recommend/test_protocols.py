@@ -229,7 +229,7 @@ def test_known_sets_are_checked_against_the_published_figure() -> None:
 def test_of_many_viewers_some_are_asked_and_the_rest_still_train() -> None:
     whole = protocols.global_time(tasted(), cut=CUT_S)
     some = protocols.global_time(tasted(), cut=CUT_S, viewers_at_most=7, seed=3)
-    data = dataset.build(whole.history, WeightSettings(), now_s=CUT_S)
+    data = build(whole.history, WeightSettings(), now_s=CUT_S)
     assert len(some.history) == len(whole.history)
     assert 0 < len(some.question(data)) <= 7 < len(whole.question(data))
     assert some.facts == whole.facts
