@@ -69,3 +69,11 @@ def wait_until(page: Page, condition: str, limit_s: float = 20) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError(f"not within {limit_s:.0f} s: {condition}")
+
+
+def beyond(page: Page) -> list[str]:
+    """What reaches over the right edge of the window, but for what is made to be pushed sideways."""
+    found: list[str] = page.evaluate("""[...document.querySelectorAll("main *, header *")].filter((element) =>
+      element.checkVisibility() && getComputedStyle(element).position !== "absolute"
+      && element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".stage, .card-frame, .row-track, .unseen")).map((element) => element.outerHTML.slice(0, 80))""")
+    return found

@@ -125,6 +125,9 @@ def test_viewers_of_two_tastes_get_pages_of_their_own(
         if number < EACH:  # of this taste one is left, and it comes before everything of the other
             assert picks[0] == unseen, (taste, number, [tastes.of(one) for one in picks])
         context.close()
+    studio_page = visit(f"/studio/suggestions?viewer={someone}", width=320, height=700).page
+    expect(studio_page.get_by_role("cell", name=version)).to_be_visible()
+    assert screening.beyond(studio_page) == []
 
 
 def test_a_title_of_no_interest_goes_and_stays_away(visit: Open, tastes: Tastes) -> None:
