@@ -75,5 +75,6 @@ def beyond(page: Page) -> list[str]:
     """What reaches over the right edge of the window, but for what is made to be pushed sideways."""
     found: list[str] = page.evaluate("""[...document.querySelectorAll("main *, header *")].filter((element) =>
       element.checkVisibility() && getComputedStyle(element).position !== "absolute"
-      && element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".stage, .card-frame, .row-track, .unseen")).map((element) => element.outerHTML.slice(0, 80))""")
+      && element.getBoundingClientRect().right > innerWidth + 1
+      && !element.closest(".stage, .card-frame, .row-track, .unseen")).map((element) => element.outerHTML.slice(0, 80))""")
     return found
