@@ -26,6 +26,9 @@ MOST_ELONGATED = 16  # longer side by shorter side
 MOST_PICTURES = 6_000_000  # 13 hours at 120 per second
 MOST_PACKETS = 12_000_000  # 12 hours at 60 pictures per second, with four tracks of sound
 FREE_PACKETS, SMALLEST_PACKET_BYTES = 100_000, 16  # more and smaller ones than these on average are in no good file
+FREE_BYTES, MOST_SHARED = 4_000_000, 2  # that packets may claim beyond those of the file, and how often they may claim each of these: some
+# containers leave out what all packets begin with, or compress text
+JUDGED_PICTURES = 20_000  # from so many on it counts at once that they come too fast
 FASTEST = 240  # pictures per second, on average: what phones make for slow motion
 LONGEST_GAP_S = 600  # between two pictures: each second of it becomes pictures of ours
 MISSING_S = Fraction(1, 2)  # containers are wrong about their length by less than this …
@@ -142,14 +145,25 @@ def _too_many_pixels(limits: Limits, size: str = "") -> Rejected:
     return _no("too_many_pixels", f"The picture is too large{size}: at most {limits.pixels:,} pixels are accepted.")
 
 
-def check_count(pictures: int, packets: int, size_bytes: int) -> Rejected | None:
-    """Asked while packets are being read. `packets`: of all tracks; `size_bytes`: of the file."""
+def check_count(pictures: int, packets: int, size_bytes: int, *, held_bytes: int = 0, span: Fraction | None = None) -> Rejected | None:
+    """Asked while packets are being read. `packets`: of all tracks, which claim to hold `held_bytes`; `size_bytes`: of the file; `span`:
+    seconds of the video so far. A file that is refused here costs no more time than it takes to be sure.
+    """
     if pictures > MOST_PICTURES:
         return _no("too_many_pictures", f"The video has more than {MOST_PICTURES:,} pictures, which is more than are accepted.")
     most = min(MOST_PACKETS, FREE_PACKETS + size_bytes // SMALLEST_PACKET_BYTES)
     if packets > most:
         return _no("too_many_packets", f"The file has more than {most:,} packets, which is more than are accepted.")
-    return None
+    if held_bytes > FREE_BYTES + MOST_SHARED * size_bytes:
+        return _no("too_many_packets", f"The file is cut into pieces of more than {_bytes(held_bytes)}, and has only {_bytes(size_bytes)}.")
+    return _too_fast(pictures, span) if pictures >= JUDGED_PICTURES and span is not None else None
+
+
+def _too_fast(pictures: int, span: Fraction) -> Rejected | None:
+    per_s = pictures / max(Fraction(1), span)
+    if per_s <= FASTEST * Fraction(101, 100):
+        return None
+    return _no("too_fast", f"The video has {round(per_s):,} pictures per second; at most {FASTEST} are accepted.")
 
 
 def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limits) -> Accepted | Rejected:
@@ -167,9 +181,9 @@ def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limi
         return _no("too_long", f"The video lasts {spoken(end - first)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
     if gap > LONGEST_GAP_S:
         return _no("broken_timestamps", f"Between two pictures of the video {spoken(gap)} pass, which no camera does.")
-    per_s = scan.spacing.pictures / max(Fraction(1), scan.spacing.last - scan.spacing.first)
-    if per_s > FASTEST * Fraction(101, 100):
-        return _no("too_fast", f"The video has {round(per_s):,} pictures per second; at most {FASTEST} are accepted.")
+    too_fast = _too_fast(scan.spacing.pictures, scan.spacing.last - scan.spacing.first)
+    if too_fast is not None:
+        return too_fast
     return Accepted(media_info(found, scan, size_bytes))
 
 

@@ -125,6 +125,7 @@ class PacketScan:
         self._durations: tuple[int, int] = (-LARGEST, 0)  # latest presentation time so far, and its duration
         self._began = False
         self._encrypted = False
+        self.held_bytes = 0  # what all packets so far claim to hold
 
     @property
     def pictures(self) -> int:
@@ -137,6 +138,12 @@ class PacketScan:
         reach = self._reach.get(self._video)
         return Fraction(0) if reach is None else reach[1] * self._ticks[self._video]
 
+    @property
+    def span(self) -> Fraction:
+        """Seconds of the video that have been read."""
+        reach = self._reach.get(self._video)
+        return Fraction(0) if reach is None else (reach[1] - reach[0]) * self._ticks[self._video]
+
     def line(self, text: str) -> None:
         parts = text.strip().split(",")
         if len(parts) < FIELDS or not parts[0].isdigit():
@@ -147,6 +154,7 @@ class PacketScan:
         pts, dts, duration, size = (_ticks(part) for part in parts[1:5])
         time = dts if pts is None else pts
         length = max(0, duration or 0)
+        self.held_bytes += max(0, size or 0)
         if time is not None:
             reach = self._reach.setdefault(stream, [time, time])
             reach[0] = min(reach[0], time)

@@ -218,7 +218,8 @@ class _Prober:
             packets.line(line)
             seen += 1
             if seen % REPORT_EVERY == 0:
-                _refuse(checks.check_count(packets.pictures, seen, self._size_bytes))
+                held_bytes, span = packets.held_bytes, packets.span
+                _refuse(checks.check_count(packets.pictures, seen, self._size_bytes, held_bytes=held_bytes, span=span))
                 if progress is not None and claimed:
                     progress(min(1.0, float(packets.position / claimed)))
 

@@ -112,6 +112,7 @@ _NOT_CONFINED = re.compile(rb"\S.* cannot be (confined|started): ")  # the words
 _NO_MEMORY = re.compile(rb"Cannot allocate memory|std::bad_alloc|MemoryError|Out of memory")  # strerror(ENOMEM), and of C++ and Python
 _STDERR_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10
+_MISCOUNTED_BYTES = 4 << 20  # Linux sums up pages of threads and processors in batches: two looks at one process differ
 _TICK_S = 0.1  # how often limits and cancellation are looked at
 
 
@@ -139,7 +140,7 @@ class SubprocessRunner:
         ours, theirs = _high_water_bytes(os.getpid()), usage.ru_maxrss * 1024
         # The kernel also counts the memory this process had when it forked, so a small figure says nothing about the program:
         # then what was seen of it while it ran is nearer to the truth.
-        peak = theirs if theirs > ours else watch.peak_bytes
+        peak = theirs if theirs > ours + _MISCOUNTED_BYTES else watch.peak_bytes
         cpu_s = usage.ru_utime + usage.ru_stime
         completed = Completed(exit_code, out.collected(), errors.collected(), self._clock.monotonic_s() - started_s, cpu_s, peak)
         _raise_limit(command, completed)

@@ -51,18 +51,19 @@ def _line(outcome: Outcome) -> str:
 
 def table(outcomes: list[Outcome]) -> str:
     """How the cases of each kind ended, and the largest figures."""
-    lines = [f"{'kind':<18} {'cases':>6} {'faults':>7}  {'CPU max':>8} {'memory max':>10}  endings"]
+    lines = [f"{'kind':<18} {'cases':>6} {'faults':>7}  {'time max':>8} {'CPU max':>8} {'memory max':>10}  endings"]
     for kind in dict.fromkeys(outcome.case.kind for outcome in outcomes):
         of_kind = [outcome for outcome in outcomes if outcome.case.kind == kind]
         lines.append(_row(kind, of_kind))
-    return "\n".join([*lines, _row("all", outcomes)])
+    slowest, largest = max(outcomes, key=lambda one: one.cpu_s), max(outcomes, key=lambda one: one.peak_bytes)
+    return "\n".join([*lines, _row("all", outcomes), f"most CPU: {slowest.case.name}; most memory: {largest.case.name}"])
 
 
 def _row(kind: str, outcomes: list[Outcome]) -> str:
     endings = ", ".join(f"{code} {count}" for code, count in Counter(outcome.code for outcome in outcomes).most_common())
     cpu_s, peak = max(outcome.cpu_s for outcome in outcomes), max(outcome.peak_bytes for outcome in outcomes) >> 20
-    faults = sum(bool(outcome.faults) for outcome in outcomes)
-    return f"{kind:<18} {len(outcomes):>6} {faults:>7}  {cpu_s:>6.2f} s {peak:>6} MiB  {endings}"
+    faults, wall_s = sum(bool(outcome.faults) for outcome in outcomes), max(outcome.wall_s for outcome in outcomes)
+    return f"{kind:<18} {len(outcomes):>6} {faults:>7}  {wall_s:>6.2f} s {cpu_s:>6.2f} s {peak:>6} MiB  {endings}"
 
 
 if __name__ == "__main__":

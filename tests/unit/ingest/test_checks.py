@@ -128,6 +128,16 @@ def test_too_many_pictures() -> None:
     assert check_count(10, 300_000, 20_000_000) is None
 
 
+def test_what_cannot_become_a_video_is_refused_while_it_is_read() -> None:
+    """Pieces that lie on one another, and pictures that come too fast: the end of the file is not waited for."""
+    size_bytes, many = 2_000_000, checks.JUDGED_PICTURES
+    assert reason(check_count(10, 50_000, size_bytes, held_bytes=2 * size_bytes + checks.FREE_BYTES + 1)) == "too_many_packets"
+    assert check_count(10, 50_000, size_bytes, held_bytes=2 * size_bytes + checks.FREE_BYTES) is None
+    assert reason(check_count(many, many, 10**9, span=Fraction(many, 250))) == "too_fast"
+    assert check_count(many, many, 10**9, span=Fraction(many, 240)) is None
+    assert check_count(many - 1, many, 10**9, span=Fraction(1)) is None, "too early to say"
+
+
 def test_encrypted() -> None:
     assert reason(verdict(replace(SCAN, encrypted=True))) == "encrypted"
 
