@@ -12,7 +12,7 @@ from catalog.asset import AssetStatus
 from kit.errors import HeadwaterError, NotFound, Unavailable
 from kit.job_store import LEASE_S
 from kit.jobs import UNFINISHED, URGENT, Job, Refused
-from kit.step import concede, conclude, take_back
+from kit.step import BEAT_S, concede, conclude, take_back
 from media import keys
 from media.ids import AssetId, PlanDigest
 from media.segments import MeasuredSegment
@@ -24,8 +24,10 @@ from tests.simulation.memory import Away, Clock, Database, Transaction, Trouble
 from tests.simulation.memory_books import MemoryBooks
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.work import SOURCE, Claim, Save, run, tracks_of
+from worker.sweeper import SWEEP_S
+from worker.tasks import LOOK_S
 
-BEAT_S, LOOK_S, LANE_LOOK_S, SWEEP_S, RELAY_S = 10.0, 10.0, 5.0, 15.0, 5.0
+LANE_LOOK_S, RELAY_S = 5.0, 5.0  # longer than the product's, so that more can happen between two looks
 LONGEST_S = 7200.0
 MOST_EVENTS = 20_000
 
