@@ -200,7 +200,9 @@ def over_time(conn: Connection, asset_id: str, plan_digest: str) -> Mapping[str,
 def want(conn: Connection, asset_id: str, plan: EncodePlan, extent: Extent) -> int:
     """Have a title measured, as far as it has not been; how many segments a measurement of this extent looks at."""
     wanted = jobs(asset_id, plan, extent)
-    job_store.enqueue_all(conn, wanted)
+    where = (quality_scores.c.asset_id == asset_id) & (quality_scores.c.plan_digest == plan.digest) & (quality_scores.c.model == MODEL)
+    scored = set(conn.scalars(select(quality_scores.c["index"]).where(where).distinct()))  # their jobs may have been removed
+    job_store.enqueue_all(conn, [job for job in wanted if job.args["index"] not in scored])
     return len(wanted)
 
 

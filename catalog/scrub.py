@@ -7,6 +7,9 @@ or made anew, while it was read.
 
 A damaged object that follows from a source is made again through the job machine (`catalog.repair`), unless that source is damaged too.
 A damaged source is only told of: what was made of it stays, and nothing is destroyed.
+
+What is damaged is kept on record until a check sees it whole, or nothing is recorded of it any more. The check of every night
+(`catalog.steps`) reads so many bytes and tells; it repairs nothing, because a worker that waits for workers may wait for itself.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from catalog import inventory, repair, scrub_store
 from catalog.inventory import Part, What
-from catalog.scrub_store import Place
+from catalog.scrub_store import Known, Place
 from kit import job_store
 from kit.jobs import UNFINISHED, Job, State
 from kit.storage.verify import Pace, Recorded, Verdict, verify
@@ -42,10 +47,14 @@ class Options:
     repair: bool = False
     bytes_per_s: float = 0.0  # 0: as fast as the store gives
     patience_s: float = _PATIENCE_S
+    nightly: bool = False  # a check of its own, beside those that somebody asks for
+    most_bytes: int = 0  # read in one run, the object that goes beyond it included; 0: any number
 
     @property
     def name(self) -> str:
         """Runs of one name go on where the last one stopped."""
+        if self.nightly:
+            return "every night"
         return f"{self.asset_id or 'everything'} {self.percent:g} %{', with repairs' if self.repair else ''}"
 
 
@@ -103,7 +112,10 @@ class _Run:
     wait: Callable[[], None]
     stopped: Callable[[], bool]
     place: Place
+    known: frozenset[str]  # keys on record as damaged
     report: Report = field(default_factory=Report)
+    whole: list[str] = field(default_factory=list)  # of these, seen since
+    read_bytes: int = 0
 
     def note(self, owner: str, key: str) -> None:
         self.place = replace(self.place, owner=owner, key=key, seen=asdict(self.report))
@@ -112,10 +124,14 @@ class _Run:
 
     def read(self, item: Recorded) -> Verdict:
         verdict = verify(self.world.storage, item, self.pace)
+        size_bytes = max(item.size_bytes, verdict.size_bytes, 0)
+        self.read_bytes += size_bytes
+        if verdict.intact and item.key in self.known:
+            self.whole.append(item.key)
         self.report = replace(
             self.report,
             objects=self.report.objects + 1,
-            size_bytes=self.report.size_bytes + max(item.size_bytes, verdict.size_bytes),
+            size_bytes=self.report.size_bytes + size_bytes,
             by_size_only=self.report.by_size_only + (item.sha256 is None),
         )
         self.told(self.report)
@@ -124,9 +140,15 @@ class _Run:
     def owner(self, owner: str, recorded: Sequence[Recorded]) -> bool:
         """Everything of one owner. False when the run was stopped."""
         damaged: list[tuple[Recorded, Verdict]] = []
+        last = ""
         for number, item in enumerate(recorded, start=1):
             if self.stopped():
                 return False
+            if self.options.most_bytes and self.read_bytes >= self.options.most_bytes:
+                self.settle(owner, recorded, damaged)
+                self.note(owner, max(last, self.place.key if owner == self.place.owner else ""))
+                return False
+            last = item.key
             if not (owner == self.place.owner and item.key <= self.place.key) and is_drawn(item.key, self.options.percent, self.place.salt):
                 verdict = self.read(item)
                 if not verdict.intact:
@@ -146,6 +168,16 @@ class _Run:
         else:
             told += [_damage(item, verdict, "") for item, verdict in parts.items()]
         self.report = replace(self.report, damaged=(*self.report.damaged, *told))
+        self.keep(told, [item.key for item, _ in damaged if item.key not in {pair[0].key for pair in found}])
+
+    def keep(self, told: Sequence[Damage], mistaken: Sequence[str]) -> None:
+        """On record, what is damaged and what is not any more."""
+        whole = {*self.whole, *mistaken, *(item.key for item in told if item.repaired)}
+        left = [Known(item.key, item.owner, item.what, item.condition) for item in told if not item.repaired]
+        if left or whole:
+            with self.world.db.begin() as conn:
+                scrub_store.note_damage(conn, left, whole)
+        self.whole.clear()
 
     def confirm(self, item: Recorded) -> tuple[Recorded, Verdict] | None:
         """The same once more, of what is recorded now. None when nothing is wrong any more."""
@@ -272,9 +304,10 @@ def scrub(
     """
     with world.db.begin() as conn:
         before = None if restart else scrub_store.load(conn, options.name)
+        known = _known(conn)
     place = before or Place(salt=world.clock.now().isoformat())
     pace = Pace(world.clock, options.bytes_per_s)
-    run = _Run(world, options, pace, told, wait or (lambda: world.clock.sleep(_POLL_S)), stopped, place)
+    run = _Run(world, options, pace, told, wait or (lambda: world.clock.sleep(_POLL_S)), stopped, place, known)
     if before is not None:
         run.report = replace(report_from_json(before.seen or {}), resumed=True)
     for owner, recorded in _walk(world, options, place, others):
@@ -283,6 +316,17 @@ def scrub(
     with world.db.begin() as conn:
         scrub_store.forget(conn, options.name)
     return replace(run.report, finished=True)
+
+
+def _known(conn: Connection) -> frozenset[str]:
+    """The keys on record as damaged, without those that nothing is recorded of any more."""
+    listed = scrub_store.known_damage(conn)
+    owners = {item.owner for item in listed if not item.owner.startswith("~")}
+    recorded = {part.key for owner in owners for part in inventory.parts_of(conn, owner)}
+    gone = [item.key for item in listed if item.owner in owners and item.key not in recorded]
+    if gone:
+        scrub_store.note_damage(conn, (), gone)
+    return frozenset(item.key for item in listed if item.key not in gone)
 
 
 def _walk(world: World, options: Options, place: Place, others: Sequence[Recorded]) -> Iterator[tuple[str, Sequence[Recorded]]]:

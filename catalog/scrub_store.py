@@ -1,8 +1,8 @@
-"""The SQL of a check's progress, and of what a whole check would read."""
+"""The SQL of a check's progress, of what checks found damaged, and of what a whole check would read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.asset import AssetStatus
-from catalog.tables import assets, scrubs, segments
+from catalog.tables import assets, damaged_objects, scrubs, segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,36 @@ def save(conn: Connection, name: str, place: Place) -> None:
 
 def forget(conn: Connection, name: str) -> None:
     conn.execute(delete(scrubs).where(scrubs.c.name == name))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An object that a check found damaged, and that none has seen whole since."""
+
+    key: str
+    owner: str
+    what: str
+    condition: str
+
+
+def known_damage(conn: Connection) -> tuple[Known, ...]:
+    """What was found first comes first."""
+    columns = (damaged_objects.c.key, damaged_objects.c.owner, damaged_objects.c.what, damaged_objects.c.condition)
+    rows = conn.execute(select(*columns).order_by(damaged_objects.c.found_at, damaged_objects.c.key))
+    return tuple(Known(*row) for row in rows)
+
+
+def count_damage(conn: Connection) -> int:
+    return conn.execute(select(func.count()).select_from(damaged_objects)).scalar_one()
+
+
+def note_damage(conn: Connection, found: Iterable[Known], whole: Collection[str]) -> None:
+    """`found` is damaged; of the keys in `whole` nothing is wrong any more."""
+    conn.execute(delete(damaged_objects).where(damaged_objects.c.key.in_(list(whole))))
+    for item in found:
+        values = {"key": item.key, "owner": item.owner, "what": item.what, "condition": item.condition}
+        statement = upsert(damaged_objects).values(values)
+        conn.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"condition": item.condition}))
 
 
 def bytes_recorded(conn: Connection, asset_id: str = "") -> int:

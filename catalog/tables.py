@@ -192,3 +192,13 @@ scrubs = Table(
     Column("seen", Json, nullable=False),
     Column("updated_at", Timestamp, nullable=False, server_default=_NOW),
 )
+
+damaged_objects = Table(
+    "damaged_objects",  # what a check found and no later one has seen whole
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("found_at", Timestamp, nullable=False, server_default=_NOW),
+)

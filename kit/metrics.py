@@ -47,8 +47,8 @@ class JobFigures:
 class _Figures:
     """Presents figures of the database to prometheus_client, once."""
 
-    def __init__(self, figures: Sequence[JobFigures]) -> None:
-        self._figures = figures
+    def __init__(self, figures: Sequence[JobFigures], damaged: int) -> None:
+        self._figures, self._damaged = figures, damaged
 
     def collect(self) -> Iterator[Metric]:
         jobs = GaugeMetricFamily("headwater_jobs", "Jobs in the database; queued and running ones are the queue.", labels=["kind", "state"])
@@ -56,8 +56,11 @@ class _Figures:
         wall = CounterMetricFamily("headwater_job_seconds", "Wall-clock seconds of successful jobs.", labels=["kind"])
         cpu = CounterMetricFamily("headwater_job_cpu_seconds", "CPU seconds of the processes of successful jobs.", labels=["kind"])
         speed = GaugeMetricFamily("headwater_encode_speed", "Seconds of media made in each second of a worker's time.", labels=["kind"])
+        damaged = GaugeMetricFamily("headwater_damaged_objects", "Stored objects that a check found damaged and none has seen whole since.")
+        damaged.add_metric([], self._damaged)
         for item in self._figures:
-            jobs.add_metric([item.kind, item.state], item.jobs)
+            if item.jobs:
+                jobs.add_metric([item.kind, item.state], item.jobs)
         for kind, attempts_sum in _summed((item.kind, item.attempts) for item in self._figures):
             attempts.add_metric([kind], attempts_sum)
         for item in self._figures:
@@ -66,7 +69,7 @@ class _Figures:
                 cpu.add_metric([item.kind], item.cpu_s)
                 if item.media_s > 0 and item.wall_s > 0:
                     speed.add_metric([item.kind], item.media_s / item.wall_s)
-        yield from (jobs, attempts, wall, cpu, speed)
+        yield from (jobs, attempts, wall, cpu, speed, damaged)
 
 
 def _summed(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -76,8 +79,9 @@ def _summed(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
     return sorted(sums.items())
 
 
-def exposition(figures: Sequence[JobFigures]) -> bytes:
-    """The body of GET /metrics: this process's own figures and those of the database (`kit.job_store.figures`)."""
+def exposition(figures: Sequence[JobFigures], *, damaged: int = 0) -> bytes:
+    """The body of GET /metrics: this process's own figures and those of the database (`kit.job_store.figures`, stored objects that are
+    damaged)."""
     from_database = CollectorRegistry()
-    from_database.register(_Figures(figures))
+    from_database.register(_Figures(figures, damaged))
     return generate_latest(REGISTRY) + generate_latest(from_database)

@@ -89,6 +89,16 @@ class Settings:
         doc="Measure how good every rendition looks (VMAF) once a title is ready, behind all other work: never, in five "
         "segments, or in all. A title that was not measured can be when somebody asks.",
     )
+    job_history_days: int = _setting(
+        30,
+        doc="Finished jobs are removed after so many days, but for those that say why something failed or that a title which is not ready "
+        "is judged by; 0 keeps them all.",
+    )
+    nightly_scrub_bytes: int = _setting(
+        5 * 1000**3,
+        doc="So many bytes of what is stored are read every night and compared with what was recorded, each night further on; `headwater "
+        "doctor` tells of damage. 0 means none.",
+    )
     worker_processes: int = _setting(0, doc="Encode processes of one worker; 0 means one for each core.")
     sandbox: Level = _setting(
         "full", doc="The weakest sandbox in which FFmpeg may open an upload; a machine that offers less refuses all media."

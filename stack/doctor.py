@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from kit import settings as kit_settings
 from kit import tools
-from kit.errors import HeadwaterError, NotFound
+from kit.errors import HeadwaterError, NotFound, Unavailable
 from kit.process import Command, SubprocessRunner
 from kit.sandbox import LEVELS, Level
 from kit.settings import PREFIX, BadSetting, Settings
@@ -28,6 +28,7 @@ ENCODERS = ("libx264", "aac", "mjpeg")
 FILTERS = ("scale", "zscale", "fps", "split", "aresample", "yadif")
 _START = "Start Headwater with `headwater up`."
 _PROGRAM_LIMIT_S = 30.0
+_NAMED = 3  # damaged objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,28 @@ def _database(settings: Settings) -> Finding:
     return ok("database tables", f"revision {wants}")
 
 
+def _stored(settings: Settings) -> Finding:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from catalog import scrub_store
+    from kit.db import connect
+
+    engine = connect(settings.database_url)
+    try:
+        with engine.connect() as conn:
+            found = scrub_store.known_damage(conn)
+    except SQLAlchemyError as error:
+        raise Unavailable("The database cannot say.") from error
+    finally:
+        engine.dispose()
+    if found:
+        named = ", ".join(f"{item.key} ({item.condition})" for item in found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+        return failed("stored objects", f"{len(found)} damaged: {named}", "Run `headwater scrub --repair`; a source is uploaded anew.")
+    if settings.nightly_scrub_bytes == 0:
+        return not_now("stored objects", "none is known to be damaged; HEADWATER_NIGHTLY_SCRUB_BYTES is 0, so nobody looks")
+    return ok("stored objects", "none is known to be damaged")
+
+
 def _broker(settings: Settings) -> Finding:
     from web.broker_ping import ping
 
@@ -219,6 +242,7 @@ def _edge(settings: Settings) -> Finding:
 
 _SERVERS: tuple[tuple[str, Callable[[Settings], Finding], str], ...] = (
     ("database tables", _database, "Check HEADWATER_DATABASE_URL, and that PostgreSQL runs and lets this machine in."),
+    ("stored objects", _stored, "Run `headwater migrate`, or check HEADWATER_DATABASE_URL."),
     ("broker", _broker, "Check HEADWATER_BROKER_URL, and that the broker runs."),
     ("object store", _store, "Check the HEADWATER_S3_ settings, and that the store runs."),
     ("edge and API", _edge, "Read the logs of the API and the edge."),

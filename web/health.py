@@ -3,8 +3,8 @@ answers only whoever is inside (`web.limits.is_inside`), unless a setting opens 
 
 /healthz says that this process answers, and asks nobody else: a supervisor that restarts on it must not restart the API
 because the database is away. /readyz asks every dependency, at the same time and with a limit, and names the ones that do
-not answer; it says nothing that a stranger should not read. What keeps uploads waiting, but no viewer, is "degraded" and still 200: a
-balancer that reads it must not take the viewers' server away.
+not answer; it says nothing that a stranger should not read. What keeps uploads waiting, but no viewer, and what another server would not
+do better (stored objects that are damaged), is "degraded" and still 200: a balancer that reads it must not take the viewers' server away.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from catalog import scrub_store
 from catalog.tables import assets
 from kit import job_store, metrics
 from kit.clock import Clock
@@ -50,13 +51,17 @@ class Readiness(BaseModel):
     checks: dict[str, Check]
 
 
+class StoredDamage(HeadwaterError):
+    code = "stored_damage"
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One question to one dependency: `ask` blocks, and raises when the answer is no."""
 
     ask: Callable[[], None]
     remedy: str
-    needed: bool = True  # by everything; otherwise only uploads suffer
+    needed: bool = True  # for the server to be of use
 
 
 def probes(world: World) -> Mapping[str, Probe]:
@@ -86,6 +91,12 @@ def probes(world: World) -> Mapping[str, Probe]:
             if job_store.waits_because(conn, SandboxTooWeak.code):
                 raise SandboxTooWeak("The workers' sandbox is weaker than HEADWATER_SANDBOX asks for.")
 
+    def stored() -> None:
+        with suppress(SQLAlchemyError), world.db.connect() as conn:
+            if count := scrub_store.count_damage(conn):
+                raise StoredDamage(f"{count} stored objects are damaged.")
+
+    damaged = "Stored objects were found damaged: “headwater doctor” names them, “headwater scrub --repair” has them made again."
     weak = "The workers refuse uploads, because their sandbox is weaker than HEADWATER_SANDBOX asks for: run “headwater doctor” there."
     return {
         "database": Probe(database, "PostgreSQL does not answer, or has no tables: run “headwater migrate”."),
@@ -93,6 +104,7 @@ def probes(world: World) -> Mapping[str, Probe]:
         "broker": Probe(broker, "The broker does not answer."),
         "scratch": Probe(scratch, "The scratch folder cannot be written to."),
         "media": Probe(media, weak, needed=False),
+        "stored": Probe(stored, damaged, needed=False),
     }
 
 
@@ -134,7 +146,7 @@ def router(world: World) -> APIRouter:
         if world.settings.metrics == "inside" and not is_inside(request):
             raise Forbidden("Figures are for this machine and its network only.", code="inside_only")
         with world.db.connect() as conn:
-            body = metrics.exposition(job_store.figures(conn))
+            body = metrics.exposition(job_store.figures(conn), damaged=scrub_store.count_damage(conn))
         return Response(body, media_type=metrics.CONTENT_TYPE)
 
     return api

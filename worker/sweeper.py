@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import catalog.steps
 import ingest.expiry
 import ingest.strays
 import ingest.watch
@@ -68,6 +69,12 @@ def ask_for_strays(world: World) -> None:
         ingest.strays.ask(conn, world.clock.now())
 
 
+def ask_for_upkeep(world: World) -> None:
+    """Every day finished jobs that nobody needs are removed; every night a part of what is stored is read."""
+    with world.db.begin() as conn:
+        catalog.steps.ask_for_upkeep(conn, world)
+
+
 def sweep(world: World, flow: Flow) -> None:
     """One round of everything. An outage is said in one line, and ends the round."""
     duties: tuple[tuple[str, Callable[[], object]], ...] = (
@@ -75,6 +82,7 @@ def sweep(world: World, flow: Flow) -> None:
         ("uploads", lambda: ingest.expiry.expire(world)),
         ("history", lambda: ask_for_compaction(world)),
         ("strays", lambda: ask_for_strays(world)),
+        ("upkeep", lambda: ask_for_upkeep(world)),
     )
     for what, do in duties:
         try:

@@ -25,6 +25,8 @@ ELSEWHERE = {
     "kit.step._insist": "passes on what its callers do",
     "kit.step.run": "passes on what its callers do",
     "worker.sweeper.ask_for_compaction": "the history of viewers, and no video",
+    "worker.sweeper.ask_for_upkeep": "removes what has ended, and reads; see tests of upkeep",
+    "catalog.steps.forget_jobs": "removes what has ended; see tests of upkeep",
     "transcode.init_steps.init_again": "repairs what has been damaged; see the tests of scrub",
     "catalog.steps.drop_text": "subtitles; see their tests",
     "transcode.download_steps.download": "static renditions, which nobody's title waits for; see their tests",

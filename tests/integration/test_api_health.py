@@ -48,7 +48,7 @@ def test_everything_is_there(world: World) -> None:
     status, body = ready(world)
     assert (status, body["status"]) == (200, "ready")
     assert {name: check["ok"] for name, check in body["checks"].items()} == dict.fromkeys(
-        ("database", "storage", "broker", "scratch", "media"), True
+        ("database", "storage", "broker", "scratch", "media", "stored"), True
     )
 
 
