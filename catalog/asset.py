@@ -24,6 +24,8 @@ PlaybackPolicy = Literal["public", "signed"]
 PLAYBACK_POLICIES: tuple[PlaybackPolicy, ...] = ("public", "signed")
 Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]  # "default": what the operator chose
 PROFILES: tuple[Profile, ...] = ("default", "h264", "mobile", "h264+hevc", "h264+av1", "archive")
+EncryptionChoice = Literal["default", "none", "aes-128"]  # "default": what the operator chose
+ENCRYPTIONS: tuple[EncryptionChoice, ...] = ("default", "none", "aes-128")
 Stage = Literal["planned", "ready"]
 
 
@@ -130,6 +132,7 @@ class NewAsset:
     metadata: Mapping[str, str] = field(default_factory=dict)
     profile: str = "default"  # one of PROFILES
     playback_policy: PlaybackPolicy = "public"
+    encryption: EncryptionChoice = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class Asset:
     deleted_at: datetime | None
     version: int
     source_sha256: str | None = None  # of the source's bytes, hex; known a while after the source
+    encryption: str = "none"  # one of ENCRYPTIONS; "default" until the title is planned
     poster_time_s: float | None = None  # presentation time that the poster is to show; None: chosen for its content
 
 

@@ -101,7 +101,9 @@ class MadeFile:
 
 
 def names_of(plan: EncodePlan, lost: Sequence[str] | frozenset[str] = ()) -> tuple[str, ...]:
-    """Every file that can be asked for. WebM has no HDR of ours."""
+    """Every file that can be asked for. WebM has no HDR of ours, and a protected title no file, which would be its clear copy."""
+    if plan.protection is not None:
+        return ()
     rungs = [rung for rung in plan.video if rung.name not in lost]
     return tuple(f"{rung.name}.{suffix}" for rung in rungs for suffix in SUFFIXES if suffix == "mp4" or rung.video_range == "SDR")
 
@@ -135,6 +137,8 @@ def ask(conn: Connection, asset: Asset, name: str, lost: frozenset[str]) -> File
     if asset.status is not AssetStatus.READY or asset.plan_digest is None:
         raise Conflict("A file can be made when the video is ready.", code="not_ready")
     plan = load_plan(conn, asset.id)
+    if plan.protection is not None:
+        raise Conflict("This video is encrypted, and a file would be a copy that everybody can read.", code="encrypted")
     if name not in (allowed := names_of(plan, lost)):
         raise BadRequest(f"These files can be made: {', '.join(allowed)}.", code="unknown_download")
     rendition, _, suffix = name.rpartition(".")

@@ -66,6 +66,7 @@ from catalog.plan_store import (
 from catalog.progress import LATELY_S, PACE_S, PROGRESS_AGE_S, JobTally
 from catalog.source_store import load_source_map, save_source_map, set_source_sha256
 from catalog.tables import assets, early_sources, playback_ids, presentations
+from catalog.title_keys import forget as forget_keys
 from catalog.track_store import forget_tracks
 from kit import ids, job_store
 from kit.db import Json, Timestamp
@@ -163,6 +164,7 @@ def create_asset(conn: Connection, new: NewAsset) -> Asset:
         "metadata": dict(new.metadata),
         "profile": new.profile,
         "playback_policy": new.playback_policy,
+        "encryption": new.encryption,
     }
     row = conn.execute(insert(assets).values(values).returning(*assets.c)).mappings().one()
     conn.execute(insert(playback_ids).values(id=ids.random_id(), asset_id=row["id"], policy=new.playback_policy))
@@ -394,7 +396,7 @@ def resolve_playback(conn: Connection, playback_id: str) -> PlaybackTarget:
 def delete_asset(conn: Connection, asset_id: str, *, expected_version: int | None = None) -> Asset:
     """Gone at once: its addresses resolve to nothing, its jobs are cancelled, and a purge of its objects is queued.
 
-    Deleting twice is harmless. Raises NotFound and PreconditionFailed.
+    Its key is deleted with it. Deleting twice is harmless. Raises NotFound and PreconditionFailed.
     """
     asset = lock_asset(conn, asset_id)
     if asset.status is AssetStatus.DELETED:
@@ -403,6 +405,7 @@ def delete_asset(conn: Connection, asset_id: str, *, expected_version: int | Non
     deleted = advance(conn, asset_id, AssetEvent.DELETE, version=asset.version + 1)
     conn.execute(delete(playback_ids).where(playback_ids.c.asset_id == asset_id))
     job_store.cancel_asset(conn, asset_id)
+    forget_keys(conn, asset_id)
     at_once = NewJob(kind=PURGE, subject=asset_id, asset_id=asset_id, weight=0.0, max_attempts=20)
     job_store.enqueue_all(conn, [at_once, replace(at_once, subject=f"{asset_id}/again", delay_s=SETTLED_AFTER_S)])
     return deleted

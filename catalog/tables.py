@@ -55,6 +55,7 @@ assets = Table(
     Column("ready_at", Timestamp),
     Column("deleted_at", Timestamp),
     Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("encryption", Text, nullable=False, server_default=text("'none'")),  # "default" until the title is planned
     Column("poster_time_s", Double),  # what a client wants the poster to show; null: chosen for its content
     CheckConstraint("status IN ('waiting', 'uploading', 'processing', 'ready', 'errored', 'deleted')", name="status_known"),
     Index("ix_assets_status_id", "status", "id"),

@@ -82,6 +82,7 @@ class Track:
     loudness: bool
     explicit_sbr: bool
     pattern: tuple[int, int] | None  # encrypted and skipped blocks of cbcs
+    scheme: str | None  # of common encryption
     defaults: tuple[int, int, int]  # sample duration, size, flags (trex)
     nal_length: int
 
@@ -123,7 +124,7 @@ def _track(data: bytes, trak: tuple[int, int], trex: dict[int, tuple[int, int, i
     return Track(
         identity, handler, timescale or 1, (width >> 16, height >> 16), _edit_start(data, trak), seen.format, seen.codec(), seen.size(),
         seen.pictures(), seen.colours(), seen.static_metadata(), seen.channels(), find(data, "udta/ludt", *trak) is not None,
-        seen.explicit_sbr(), seen.pattern(), trex.get(identity, (0, 0, 0)), seen.nal_length(),
+        seen.explicit_sbr(), seen.pattern(), seen.scheme(), trex.get(identity, (0, 0, 0)), seen.nal_length(),
     )  # fmt: skip
 
 
@@ -212,6 +213,10 @@ class _Entry:
     def explicit_sbr(self) -> bool:
         config = audio_config(self._in("esds"))
         return _object_type(config) in {5, 29} or b"\x56\xe5" in config[2:4]  # the sync extension 0x2b7 and object type 5 (14496-3 1.6.5)
+
+    def scheme(self) -> str | None:
+        schm = self._in("sinf/schm")
+        return schm[4:8].decode("latin-1") if len(schm) >= 8 else None
 
     def pattern(self) -> tuple[int, int] | None:
         schm, tenc = self._in("sinf/schm"), self._in("sinf/schi/tenc")

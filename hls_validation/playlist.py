@@ -36,6 +36,7 @@ class Map:
 
     url: str
     part: ByteRange | None
+    key: Tag | None = None  # None also for METHOD=NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class MediaPlaylist:
     segments: tuple[Segment, ...]
     faults: tuple[Fault, ...]
     fractional: bool = False  # an EXTINF has decimals
+    keys: tuple[Tag, ...] = ()  # every EXT-X-KEY
 
     @property
     def target_s(self) -> int | None:
@@ -238,7 +240,8 @@ class _Reading:
             self._stream = tag
         elif tag.name == "EXT-X-MAP":
             match = _BYTERANGE.fullmatch(tag.get("BYTERANGE") or "")
-            self._map = Map(urljoin(self.url, tag.get("URI") or ""), (int(match[1]), int(match[2] or 0)) if match else None)
+            part = (int(match[1]), int(match[2] or 0)) if match else None
+            self._map = Map(urljoin(self.url, tag.get("URI") or ""), part, self._key)
         elif tag.name == "EXT-X-KEY":
             self._key = None if tag.get("METHOD") == "NONE" else tag
             if self._key is not None and not tag.get("URI"):
@@ -284,7 +287,7 @@ class _Reading:
     def media_playlist(self) -> MediaPlaylist:
         if "EXT-X-TARGETDURATION" not in self.tags:
             self.fault("G3", 1, "the media playlist has no EXT-X-TARGETDURATION")
-        return MediaPlaylist(self.url, self.tags, tuple(self.segments), tuple(self.faults), self.fractional)
+        return MediaPlaylist(self.url, self.tags, tuple(self.segments), tuple(self.faults), self.fractional, tuple(self._of("EXT-X-KEY")))
 
     def _of(self, name: str) -> Iterator[Tag]:
         return (tag for tag in self.listed if tag.name == name)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
+from urllib.parse import urljoin, urlsplit
 
 from hls_validation.boxes import BadBoxes, Fragment, Init, Track, read_fragments, read_init, starts_with_idr
 from hls_validation.fetch import MAX_PLAYLIST_BYTES, MAX_SEGMENT_BYTES, Answer, Fetch, NotFetched
@@ -17,6 +18,7 @@ from hls_validation.finding import NotSeen
 from hls_validation.playlist import MediaPlaylist, Multivariant, Segment, read_playlist
 
 AT_ONCE = 8
+_MOST_KEY_BYTES = 4096
 _VIDEO_CODECS = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp0", "vp9", "mp4v", "mjpg")
 _HANDLERS = {"vide": "video", "soun": "audio"}
 
@@ -57,6 +59,7 @@ class Rendition:
     init_redirects: int
     seen: tuple[Seen, ...]  # in order; not all segments, perhaps
     problems: tuple[str, ...] = ()
+    keys: Mapping[str, int | str] = field(default_factory=dict)  # bytes of each key by its address, or why it could not be read
 
     @property
     def complete(self) -> bool:
@@ -190,6 +193,8 @@ def _filled(rendition: Rendition, fetch: Fetch, pool: ThreadPoolExecutor, most: 
     for segment in {_map_name(segment): segment for _, segment in chosen if segment.map is not None}.values():
         try:
             assert segment.map is not None
+            if segment.map.key is not None and segment.map.key.get("METHOD") == "AES-128":
+                continue  # nothing in it can be read
             got = fetch(segment.map.url, segment.map.part, MAX_SEGMENT_BYTES)
             redirects = max(redirects, got.redirects)
             inits[_map_name(segment)] = read_init(got.body)
@@ -203,7 +208,22 @@ def _filled(rendition: Rendition, fetch: Fetch, pool: ThreadPoolExecutor, most: 
         return _look(fetch, place[0], place[1], inits.get(_map_name(place[1])), partial=partial)
 
     seen = tuple(pool.map(look, _unless_gap(chosen)))
-    return replace(rendition, inits=inits, init_redirects=redirects, seen=seen, problems=tuple(problems))
+    keys = {address: _key_size(fetch, address) for address in _key_addresses(rendition.url, (segment for _, segment in chosen))}
+    return replace(rendition, inits=inits, init_redirects=redirects, seen=seen, problems=tuple(problems), keys=keys)
+
+
+def _key_addresses(base: str, chosen: Iterable[Segment]) -> list[str]:
+    """Of keys that are fetched as they are: KEYFORMAT "identity", which is also what is meant when there is none."""
+    tags = [segment.key for segment in chosen if segment.key is not None and (segment.key.get("KEYFORMAT") or "identity") == "identity"]
+    found = dict.fromkeys(urljoin(base, tag.get("URI") or "") for tag in tags)
+    return [address for address in found if urlsplit(address).scheme in {"http", "https", "file"}]
+
+
+def _key_size(fetch: Fetch, address: str) -> int | str:
+    try:
+        return len(fetch(address, None, _MOST_KEY_BYTES).body)
+    except NotFetched as error:
+        return str(error)
 
 
 def _unless_gap(chosen: Iterable[tuple[int, Segment]]) -> list[tuple[int, Segment]]:

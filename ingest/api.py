@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from accounts.keys import Principal
-from catalog.asset import NewAsset, PlaybackPolicy, Profile
+from catalog.asset import EncryptionChoice, NewAsset, PlaybackPolicy, Profile
 from ingest import address, details, sessions, tus, upload
 from ingest.receive import BodyBroken, Receiver
 from ingest.tus import Checksum
@@ -46,6 +46,7 @@ class NewUpload(BaseModel):
     external_id: Annotated[_Text, Field(min_length=1, max_length=details.EXTERNAL_ID_LENGTH)] | None = None
     playback_policy: PlaybackPolicy = "public"
     profile: Profile = "default"
+    encryption: EncryptionChoice = "default"
     size: Annotated[int, Field(ge=0, le=2**62)] | None = Field(None, description="Length of the file in bytes, if it is known.")
 
 
@@ -142,6 +143,7 @@ class _Uploads:
             tags=tuple(body.tags),
             external_id=body.external_id,
             profile=body.profile,
+            encryption=body.encryption,
             playback_policy=body.playback_policy,
         )
         return self._resource(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from catalog.asset import PLAYBACK_POLICIES, PROFILES, NewAsset
+from catalog.asset import ENCRYPTIONS, PLAYBACK_POLICIES, PROFILES, NewAsset
 from kit.errors import BadRequest
 
 TITLE_LENGTH = 300
@@ -32,7 +32,7 @@ def title_from_name(name: str) -> str:
 
 def new_asset(metadata: Mapping[str, bytes]) -> NewAsset:
     """From Upload-Metadata: `title` (or `filename` or `name`, as stock clients send), `description`, `tags` (comma separated),
-    `external_id`, `playback_policy` and `profile`. Other keys are left alone. Raises BadRequest."""
+    `external_id`, `playback_policy`, `profile` and `encryption`. Other keys are left alone. Raises BadRequest."""
     text = {key: value.decode("utf-8", "replace") for key, value in metadata.items()}
     name = text.get("filename") or text.get("name") or ""
     tags = tuple(tag.strip() for tag in _plain(text.get("tags", "")).split(",") if tag.strip())
@@ -47,6 +47,7 @@ def new_asset(metadata: Mapping[str, bytes]) -> NewAsset:
         external_id=_check("external_id", _plain(text.get("external_id", "")), EXTERNAL_ID_LENGTH) or None,
         playback_policy=_choice("playback_policy", text, PLAYBACK_POLICIES),
         profile=_choice("profile", text, PROFILES),
+        encryption=_choice("encryption", text, ENCRYPTIONS),
     )
 
 

@@ -31,3 +31,8 @@ def token(size_bytes: int = 24) -> str:
 def roll() -> float:
     """A random number in [0, 1), for spreading retries."""
     return secrets.randbelow(1 << 53) / (1 << 53)
+
+
+def secret_bytes(size_bytes: int) -> bytes:
+    """A key or a nonce."""
+    return secrets.token_bytes(size_bytes)

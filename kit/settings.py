@@ -75,6 +75,10 @@ class Settings:
     default_profile: Literal["h264", "mobile", "h264+hevc", "h264+av1", "archive"] = _setting(
         "h264", doc="The profile of titles that are uploaded without one: which codecs and sizes they are offered in."
     )
+    default_encryption: Literal["none", "aes-128"] = _setting(
+        "none",
+        doc="How titles are encrypted that are uploaded without saying so: not at all, or whole HLS segments.",
+    )
     chunk_s: float = _setting(24.0, doc="Length of an encode chunk, rounded to whole segments.")
     lowest_rung_first: bool = _setting(
         False, doc="Make the lowest rung to its end before the others: a tenth more CPU, and any place of a long title is there sooner."

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from media.grid import SegmentGrid
 from media.ids import PlanDigest
+from media.protection import Protection
 from media.rendition import AudioRendition, VideoRendition
 
 
@@ -49,6 +50,7 @@ class EncodePlan:
     audio: tuple[AudioRendition, ...]  # the one that a title begins with first
     chunks: tuple[Chunk, ...]
     groups: tuple[tuple[str, ...], ...]
+    protection: Protection | None = None  # the key itself is nowhere in here
 
     @property
     def main_audio(self) -> AudioRendition | None:

@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from catalog import demand, downloads, lost, pictures, track_store
+from catalog import demand, downloads, lost, pictures, title_keys, track_store
 from catalog import store as catalog
 from catalog.asset import PlaybackTarget
 from catalog.pictures import Picture
@@ -38,8 +38,22 @@ from media import pictures as names
 from media.grid import place_of_gop
 from media.ids import AssetId, PlanDigest
 from origin import paths, store
-from origin.delivery import CLIENT_METHOD_FIELD, METHODS, Answer, Ask, StoredObject, decide, decide_text, delegated, preflight, problem
+from origin.delivery import (
+    CLIENT_METHOD_FIELD,
+    METHODS,
+    Answer,
+    Ask,
+    StoredObject,
+    decide,
+    decide_body,
+    decide_key,
+    decide_text,
+    delegated,
+    preflight,
+    problem,
+)
 from origin.file_name import attachment
+from origin.iframe import encrypted_iframe
 from origin.manifest import joined
 from origin.picture import redirection, width_of
 from origin.resolution import Remembered
@@ -131,6 +145,10 @@ class Origin:
             return self.respond(decide_text(ask, self._manifest(target).encode()))
         if wanted.kind == "download":
             return self._download(target, ask)
+        if wanted.kind == "key":
+            with self._world.db.connect() as conn:
+                found = title_keys.find(conn, target.asset.id, wanted.name, self._world.settings.secret_key)
+            return self.respond(decide_key(ask, found.key))
         if wanted.kind in ("text", "chapters"):
             return self._text(target, ask)
         if wanted.kind in ("segment", "iframe"):
@@ -153,7 +171,7 @@ class Origin:
         """Raises NotFound."""
         pieces = target.presentation.multivariant.get("dash")
         if not pieces:
-            raise NotFound("This video was published before there were DASH manifests.", code="manifest_not_found")
+            raise NotFound("This video has no DASH manifest.", code="manifest_not_found")
         with self._world.db.connect() as conn:
             has_sheets = bool(pictures.find(conn, target.asset.id, target.plan_digest, [names.STORYBOARD]))
         return joined(pieces, thumbnails=has_sheets)
@@ -239,16 +257,28 @@ class Origin:
 
     def _segment(self, about: _Awaited, facts: SegmentFacts) -> Response:
         if about.ask.wanted.kind == "thumbnail":
-            key = paths.object_key(about.ask.wanted, AssetId(about.place.asset), PlanDigest(about.place.plan))
+            stored_key = paths.object_key(about.ask.wanted, AssetId(about.place.asset), PlanDigest(about.place.plan))
         else:
-            key = keys.media_segment(AssetId(about.place.asset), PlanDigest(about.place.plan), about.place.rendition, about.place.index)
+            place = about.place
+            stored_key = keys.media_segment(AssetId(place.asset), PlanDigest(place.plan), place.rendition, place.index)
         if about.picture is None:
-            return self.respond(decide(about.ask, StoredObject(key, facts.sha256, facts.size_bytes), whole=self._delegates))
+            return self.respond(decide(about.ask, StoredObject(stored_key, facts.sha256, facts.size_bytes), whole=self._delegates))
         if about.picture >= len(facts.keyframes):
             raise NotFound("There is no such picture.", code="segment_not_found")
         start, end = facts.keyframes[about.picture]
+        if (key := self._key_of_segments(about.place)) is not None:
+            stored = self._world.storage.get(stored_key)
+            return self.respond(decide_body(about.ask, encrypted_iframe(stored, (start, end), key, about.place, about.ask.wanted.index)))
         tag = hashlib.sha256(f"{facts.sha256} {start}-{end}".encode()).hexdigest()
-        return self.respond(decide(about.ask, StoredObject(key, tag, end - start, start)))
+        return self.respond(decide(about.ask, StoredObject(stored_key, tag, end - start, start)))
+
+    def _key_of_segments(self, place: Place) -> bytes | None:
+        """Of a title whose segments are encrypted whole, so that no part of one is of use. Raises NotFound and NotSealedHere."""
+        with self._world.db.connect() as conn:
+            about = title_keys.protection_of(conn, place.asset)
+            if about is None or about.scheme != "aes-128":
+                return None
+            return title_keys.find(conn, place.asset, about.key_id, self._world.settings.secret_key).key
 
     def respond(self, answer: Answer) -> Response:
         """The answer as a response, with its bytes or with the order to nginx to fetch them. Raises Unavailable and NotFound."""
@@ -318,6 +348,7 @@ def router(world: World, waiting: Waiting | None = None) -> APIRouter:
     routes.add_api_route("/{playback_id}/storyboard.vtt", deliver, methods=["GET"], summary="Storyboard", response_class=Response)
     routes.add_api_route("/{playback_id}/preview.mp4", deliver, methods=["GET"], summary="Moving preview", response_class=Response)
     routes.add_api_route("/{playback_id}/chapters.vtt", deliver, methods=["GET"], summary="Chapters", response_class=Response)
+    routes.add_api_route("/{playback_id}/key/{key_id}", deliver, methods=["GET"], summary="Content key", response_class=Response)
     routes.add_api_route("/{playback_id}/{rest:path}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     routes.add_api_route("/{playback_id}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     return routes

@@ -48,6 +48,7 @@ POLICIES: Mapping[Kind, CachePolicy] = {
     "text": _IMMUTABLE,
     "chapters": _CURRENT,
     "download": _CURRENT,
+    "key": CachePolicy("no-store", "no-store"),  # it must not outlive the right to have it
 }
 MISSING = CachePolicy("public, max-age=2", "max-age=2")  # the title may be published the next moment
 NEVER = CachePolicy("no-store", "no-store")  # refusals and failures: not the next viewer's business

@@ -20,7 +20,7 @@ from typing import Literal
 from origin import conditions, ranges
 from origin.caching import POLICIES, error_policy
 from origin.encoding import accepts_gzip, compress
-from origin.mime import PROBLEM, content_type
+from origin.mime import KEY, PROBLEM, content_type
 from origin.paths import Wanted
 
 METHODS = "GET, HEAD, OPTIONS"
@@ -117,6 +117,22 @@ def decide_text(ask: Ask, text: bytes) -> Answer:
     if gzipped:
         headers["Content-Encoding"] = "gzip"
     return Answer(200, headers, body)
+
+
+def decide_body(ask: Ask, body: bytes) -> Answer:
+    """The answer to a request for bytes that were made here, and are the same whenever they are."""
+    etag = conditions.strong_etag(hashlib.sha256(body).hexdigest())
+    headers = {**COMMON_HEADERS, **POLICIES[ask.wanted.kind].headers(), "ETag": etag}
+    if refused := _precondition(ask, etag, headers):
+        return refused
+    return Answer(200, {**headers, "Content-Type": content_type(ask.wanted.name), "Content-Length": str(len(body))}, body)
+
+
+def decide_key(ask: Ask, key: bytes) -> Answer:
+    """The answer to a request for a content key: its bytes (RFC 8216 section 5.1), which no cache keeps, so there is nothing to compare
+    them with."""
+    headers = {**COMMON_HEADERS, **POLICIES[ask.wanted.kind].headers(), "Content-Type": KEY, "Content-Length": str(len(key))}
+    return Answer(200, headers, key)
 
 
 def preflight() -> Answer:

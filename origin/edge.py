@@ -299,7 +299,7 @@ def _public_server(edge: EdgeSettings) -> _Block:
         _error_pages("plain", plain_errors),
         _media_location(edge, media_errors),
         _head_location(edge, media_errors),
-        _download_location(edge, media_errors),
+        _uncached_location(edge, media_errors),
         _preflight_location(),
         _passed_location(edge),
         (_media_problem(status) for status in media_errors),
@@ -329,12 +329,13 @@ def _head_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
     return _block(f"location = {_ERRORS}media_head", "internal", own, _cached(edge, errors))
 
 
-def _download_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
+def _uncached_location(edge: EdgeSettings, errors: Sequence[int]) -> _Block:
     """Whole titles as files: as many bytes as all segments of a rung, for one reader, often the second half of them. They pass through
-    with their range instead of driving segments out of the cache."""
+    with their range instead of driving segments out of the cache. And content keys, which no cache may keep: without one there is no
+    lock either, at which viewers would stand in line."""
     passed = ("Range", "If-Range", "If-None-Match", "If-Match")
     return _block(
-        "location ~ ^/v/[^/]+/download/",
+        "location ~ ^/v/[^/]+/(?:download|key)/",
         _block('if ($hw_path = "")', "return 404"),
         _block("if ($hw_refused)", "return 405"),
         _block("if ($request_method = OPTIONS)", "return 418"),

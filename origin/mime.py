@@ -17,6 +17,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "jpg": "image/jpeg",
     "vtt": "text/vtt",
 }
+KEY = "application/octet-stream"
 PROBLEM = "application/problem+json"
 
 

@@ -31,6 +31,7 @@ Kind = Literal[
     "thumbnail",
     "storyboard",
     "preview",
+    "key",
 ]
 
 _PLAYBACK_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -39,6 +40,7 @@ _CURRENT: Mapping[str, Kind] = {
     pictures.POSTER: "poster", pictures.STORYBOARD: "storyboard", pictures.PREVIEW: "preview", "thumbnail.jpg": "moment",
 }  # fmt: skip
 _TEXT = re.compile(r"t/(?P<text>[0-9a-f]{40})/(?:(?P<playlist>index\.m3u8)|(?P<whole>whole\.vtt)|(?P<index>[0-9]{5,9})\.vtt)")
+_KEY = re.compile(r"key/(?P<key>[0-9a-f]{32})")
 _DOWNLOAD = re.compile(r"download/(?P<file>[0-9a-z][0-9a-z_-]{0,63}\.(?:mp4|webm))")
 _OF_RENDITION = re.compile(
     r"(?P<plan>[0-9a-z_-]{8,128})/(?P<rendition>[0-9a-z][0-9a-z_-]{0,63})/"
@@ -78,6 +80,8 @@ def parse(path: str) -> Wanted | None:
         return Wanted("chapters", path, index=WHOLE_PART)
     if download := _DOWNLOAD.fullmatch(path):
         return Wanted("download", download["file"])
+    if key := _KEY.fullmatch(path):
+        return Wanted("key", key["key"])
     if text := _TEXT.fullmatch(path):
         return _text(text, path.rpartition("/")[2])
     if (still := _STILL.fullmatch(path)) and (picture := _picture(still)):

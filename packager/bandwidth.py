@@ -18,6 +18,7 @@ from fractions import Fraction
 
 from catalog.bitrate import Rates, measure
 from media.grid import GOP_S, GOPS_PER_SEGMENT
+from media.protection import padded_size
 from media.rendition import VideoRendition
 from packager.presentation import AudioTrack, Track, VideoTrack
 
@@ -50,11 +51,12 @@ def variant_rates(video: VideoTrack, heard: Sequence[AudioTrack], target_s: int)
     return Rates(picture.bitrate_bps + average, picture.peak_bps + max((sound.peak_bps for sound in sounds), default=0))
 
 
-def iframe_rates(video: VideoTrack, target_s: int) -> Rates:
-    """Peak and average of the I-frame playlist of a rung."""
+def iframe_rates(video: VideoTrack, target_s: int, *, padded: bool = False) -> Rates:
+    """Peak and average of the I-frame playlist of a rung. `padded`: each I-frame is encrypted whole."""
     if not video.segments:
         expected = expected_video(video.spec)
         return Rates(int(expected.bitrate_bps * _IFRAME_SHARE), int(expected.peak_bps * _IFRAME_SHARE))
     frames = [fragment for segment in video.segments for fragment in segment.fragments]
     durations = [Fraction(frame.duration_ticks, video.timescale) for frame in frames]
-    return measure([frame.keyframe_size for frame in frames], durations, target_s)
+    sizes = [padded_size(frame.keyframe_size) if padded else frame.keyframe_size for frame in frames]
+    return measure(sizes, durations, target_s)

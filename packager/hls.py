@@ -25,6 +25,7 @@ from media.ids import PlanDigest
 from packager import sound
 from packager.bandwidth import expected_video, iframe_rates, variant_rates
 from packager.presentation import Presentation, Track, VideoTrack
+from packager.protection import KeyTag
 from packager.sound import AudioGroup
 
 FIRST_VARIANT_BPS = 2_000_000  # Apple's default variant: what a player starts with before it has measured anything
@@ -50,7 +51,7 @@ def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
     for group in heard or (None,):
         for video in ordered:
             lines += [_variant(video, group, target_s), f"{plan}/{video.spec.name}/index.m3u8"]
-    lines += [_iframe_variant(video, plan, target_s) for video in presentation.video]
+    lines += [_iframe_variant(video, plan, presentation) for video in presentation.video]
     return _text(lines)
 
 
@@ -70,15 +71,15 @@ def _variant(video: VideoTrack, heard: AudioGroup | None, target_s: int) -> str:
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
 
 
-def render_media(track: Track, target_s: int) -> str:
-    """The media playlist of one rendition, as found at `{plan}/{rendition}/index.m3u8`."""
+def render_media(track: Track, target_s: int, key_tag: KeyTag | None = None) -> str:
+    """The media playlist of one rendition, as found at `{plan}/{rendition}/index.m3u8`. `key_tag`: of a protected title."""
     lines = [*_media_head(_MAP_VERSION, target_s), "#EXT-X-INDEPENDENT-SEGMENTS", '#EXT-X-MAP:URI="init.mp4"']
     for index, seconds in enumerate(_extinf((end - start for start, end in track.spans), track.timescale)):
-        lines += [f"#EXTINF:{seconds},", f"{index:05d}.m4s"]
+        lines += [*_key(key_tag, index), f"#EXTINF:{seconds},", f"{index:05d}.m4s"]
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 
-def render_iframes(track: VideoTrack, target_s: int) -> str:
+def render_iframes(track: VideoTrack, target_s: int, key_tag: KeyTag | None = None) -> str:
     """The I-frame playlist of one rung, as found at `{plan}/{rendition}/iframes.m3u8`.
 
     Each entry is one `moof` with the first sample after it (Apple rule 6.10) and lasts until the next one (RFC 8216 section
@@ -86,12 +87,12 @@ def render_iframes(track: VideoTrack, target_s: int) -> str:
     """
     lines = [*_media_head(_IFRAMES_VERSION, target_s), "#EXT-X-I-FRAMES-ONLY", '#EXT-X-MAP:URI="init.mp4"']
     for gop, seconds in enumerate(_extinf(track.gop_ticks, track.timescale)):
-        lines += [f"#EXTINF:{seconds},", keys.iframe_name(gop)]
+        lines += [*_key(key_tag, gop), f"#EXTINF:{seconds},", keys.iframe_name(gop)]
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 
-def _iframe_variant(video: VideoTrack, plan: PlanDigest, target_s: int) -> str:
-    rates = iframe_rates(video, target_s)
+def _iframe_variant(video: VideoTrack, plan: PlanDigest, presentation: Presentation) -> str:
+    rates = iframe_rates(video, presentation.target_duration_s, padded=presentation.padded)
     attributes = [
         f"BANDWIDTH={rates.peak_bps}",
         f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
@@ -101,6 +102,11 @@ def _iframe_variant(video: VideoTrack, plan: PlanDigest, target_s: int) -> str:
         f'URI="{plan}/{video.spec.name}/iframes.m3u8"',
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
+
+
+def _key(key_tag: KeyTag | None, index: int) -> list[str]:
+    tag = None if key_tag is None else key_tag(index)
+    return [] if tag is None else [tag]
 
 
 def _media_head(version: int, target_s: int) -> list[str]:

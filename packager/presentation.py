@@ -19,6 +19,7 @@ from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
 from media.plan import EncodePlan
 from media.rendition import AudioRendition, VideoRendition
 from media.segments import MeasuredSegment
+from packager.protection import is_padded
 
 Span = tuple[int, int]  # ticks: start, end
 
@@ -61,6 +62,7 @@ class Presentation:
     duration: Fraction  # seconds
     video: tuple[VideoTrack, ...]  # ascending by size
     audio: tuple[AudioTrack, ...]
+    padded: bool = False  # what is fetched is encrypted whole (`packager.protection`)
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -77,7 +79,7 @@ def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
     video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video if rung.name not in without)
     heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
     audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard) for track in plan.audio)
-    return Presentation(grid.target_duration_s, grid.duration, video, audio)
+    return Presentation(grid.target_duration_s, grid.duration, video, audio, is_padded(plan))
 
 
 def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]], without: Collection[str] = ()) -> Presentation:

@@ -30,6 +30,7 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from packager import dash, hls
 from packager.presentation import Presentation, VideoTrack, build, missing, planned
+from packager.protection import has_manifest, key_tag
 from packager.text_refresh import refresh
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
@@ -59,9 +60,11 @@ def playlists(asset: AssetId, plan: EncodePlan, presentation: Presentation) -> d
     """The media and I-frame playlists of every rendition, by object key."""
     texts: dict[str, str] = {}
     for track in presentation.tracks:
-        texts[keys.media_playlist(asset, plan.digest, track.spec.name)] = hls.render_media(track, presentation.target_duration_s)
+        name, target_s = track.spec.name, presentation.target_duration_s
+        texts[keys.media_playlist(asset, plan.digest, name)] = hls.render_media(track, target_s, key_tag(plan, name))
         if isinstance(track, VideoTrack):
-            texts[keys.iframe_playlist(asset, plan.digest, track.spec.name)] = hls.render_iframes(track, presentation.target_duration_s)
+            iframes = hls.render_iframes(track, target_s, key_tag(plan, name, iframes=True))
+            texts[keys.iframe_playlist(asset, plan.digest, name)] = iframes
     return texts
 
 
@@ -115,7 +118,9 @@ def publish(world: World, job: Job, beat: Beat) -> NewPresentation:
             world.storage.put(key, body, content_type=PLAYLIST_TYPE)
         written.append(_as_stored(key, body))
     poster = keys.poster(asset, plan.digest)
-    row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest), "dash": dash.render(presentation, plan)}
+    row: dict[str, Any] = {"playlist": hls.render_multivariant(presentation, plan.digest)}
+    if has_manifest(plan):
+        row["dash"] = dash.render(presentation, plan)
     if poster in stored:
         row["poster"] = {"sha256": hashlib.sha256(world.storage.get(poster)).hexdigest(), "size_bytes": stored[poster]}
     return NewPresentation(plan.digest, stage, row, has_poster=poster in stored, playlists=tuple(written), without=without)

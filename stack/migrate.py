@@ -29,6 +29,7 @@ TABLE_MODULES = (
     "catalog.sounds",
     "catalog.quality",
     "catalog.downloads",
+    "catalog.title_keys",
     "ingest.store",
     "accounts.store",
     "recommend.tables",

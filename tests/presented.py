@@ -24,7 +24,7 @@ import ingest.steps
 import packager.steps
 import packager.text_refresh
 import transcode.steps
-from catalog.asset import Asset, NewAsset, Profile
+from catalog.asset import Asset, EncryptionChoice, NewAsset, Profile
 from ingest.received import received
 from kit.step import run_step
 from kit.world import World
@@ -38,13 +38,20 @@ STEPS |= {step.kind: step for step in captions.steps.steps(packager.text_refresh
 _TARGET_SHARE = (Fraction(1, 2), Fraction(3, 2))  # RFC 8216 4.3.4.2: runs of segments that count for the peak bit rate
 
 
-def present(world: World, clip: Path, on_planned: Callable[[AssetId], None] | None = None, profile: Profile = "default") -> Asset:
+def present(
+    world: World,
+    clip: Path,
+    on_planned: Callable[[AssetId], None] | None = None,
+    profile: Profile = "default",
+    *,
+    encryption: EncryptionChoice = "default",
+) -> Asset:
     """Upload `clip` and run every step until nothing is left to do. The asset is ready or errored then.
 
     `on_planned` is called once, when the playlists have been published and nothing else has been done.
     """
     with world.db.begin() as conn:
-        asset = catalog.store.create_asset(conn, NewAsset(title=clip.stem, profile=profile))
+        asset = catalog.store.create_asset(conn, NewAsset(title=clip.stem, profile=profile, encryption=encryption))
     world.storage.put(keys.source(asset.id), clip)
     with world.db.begin() as conn:
         received(conn, asset.id, keys.source(asset.id), clip.stat().st_size)

@@ -12,7 +12,6 @@ from kit.errors import Rejected, StepFailed
 from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
-from media import keys
 from media.plan import EncodePlan
 from media.rendition import AudioRendition
 from media.source_map import merged
@@ -64,13 +63,12 @@ def _measure_stored(title: Title, track: AudioRendition, job: Job, beat: Beat) -
     with title.world.db.connect() as conn:
         if sounds.is_measured(conn, asset, plan.digest, track.name):
             return
-    names = [keys.init_segment(asset, plan.digest, track.name)]
-    names += [keys.media_segment(asset, plan.digest, track.name, index) for index in range(plan.grid.segment_count)]
     with scratch.work_dir(title.world.settings.scratch_dir, job.id) as folder:
         work = Work(plan, title.source, folder, folder, tools.ffmpeg(title.world.settings))
         with _output(work, track.name).open("wb") as file:
-            for name in names:
-                file.write(title.world.storage.get(name))
+            file.write(title.clear_init(track.name))
+            for index in range(plan.grid.segment_count):
+                file.write(title.clear_segment(track.name, index))
         _measure(title, track, work, beat)
 
 

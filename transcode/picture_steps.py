@@ -23,7 +23,7 @@ from kit.world import World
 from media import keys
 from media import pictures as names
 from media.grid import place_of_gop
-from media.isobmff import first_sample, timescale, write_fragment
+from media.isobmff import first_sample, read_fragments, timescale, write_fragment
 from media.rendition import VideoRendition
 from media.segments import Fragment
 from transcode.ffmpeg.picture import Stored, preview_command, sheet_command, thumbnail_command
@@ -107,7 +107,7 @@ def _film(title: Title, job: Job, rung: VideoRendition, fragments: bytes) -> Ite
 
 
 def _init(title: Title, rung: VideoRendition) -> bytes:
-    return title.world.storage.get(keys.init_segment(title.asset.id, title.plan.digest, rung.name))
+    return title.clear_init(rung.name)
 
 
 def _keyframes(title: Title, rung: VideoRendition, gops: Iterable[int]) -> bytes:
@@ -122,13 +122,23 @@ def _groups(title: Title, rung: VideoRendition, gops: Iterable[int]) -> Iterator
 
 
 def _parts(title: Title, rung: VideoRendition, gops: Iterable[int], *, whole: bool) -> Iterator[bytes]:
-    """The fragment of each group of pictures, or as much of it as its first picture needs."""
+    """The fragment of each group of pictures, or as much of it as its first picture needs. Of a protected title whole segments are
+    fetched: there is no decrypting without what comes before."""
     for gop in gops:
         index, number = place_of_gop(gop, title.plan.grid.segment_count)
         part = _fragment(title, rung, index, number)
+        if title.lock is not None:
+            yield _clear_part(title, rung, index, number, whole=whole)
+            continue
         key = keys.media_segment(title.asset.id, title.plan.digest, rung.name, index)
         end = part.offset + (part.size if whole else part.keyframe_size)
         yield title.world.storage.get(key, start=part.offset, end=end)
+
+
+def _clear_part(title: Title, rung: VideoRendition, index: int, number: int, *, whole: bool) -> bytes:
+    data = title.clear_segment(rung.name, index)
+    part = list(read_fragments(data))[number]
+    return data[part.offset : part.offset + (part.size if whole else part.keyframe_size)]
 
 
 def _fragment(title: Title, rung: VideoRendition, index: int, number: int) -> Fragment:

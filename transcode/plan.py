@@ -20,6 +20,7 @@ from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
 from media.info import AudioStream, MediaInfo, VideoStream
 from media.plan import Chunk, EncodePlan
+from media.protection import Protection
 from media.rendition import AudioRendition, VideoRendition
 from transcode.colour import range_of
 from transcode.ladder import Light, Size, rungs
@@ -74,6 +75,14 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
 def with_gains(plan: EncodePlan, gains_db: Mapping[str, float]) -> EncodePlan:
     """The same plan with renditions of sound made louder or quieter, by their names."""
     return _with_digest(replace(plan, audio=tuple(replace(track, gain_db=gains_db.get(track.name, 0.0)) for track in plan.audio)))
+
+
+def with_protection(plan: EncodePlan, protection: Protection | None) -> EncodePlan:
+    """The same plan for a title that is encrypted so. The id of its key is its own, so no other title has the same plan.
+
+    Raises Rejected for what cannot be encrypted so.
+    """
+    return plan if protection is None else _with_digest(replace(plan, protection=protection))
 
 
 def _display_size(video: VideoStream) -> Size:
@@ -231,6 +240,8 @@ def _said(rung: VideoRendition | AudioRendition) -> dict[str, Any]:
 
 def _with_digest(plan: EncodePlan) -> EncodePlan:
     facts: dict[str, Any] = {"planner": PLANNER_VERSION} | {key: value for key, value in asdict(plan).items() if key != "digest"}
+    if plan.protection is None:  # as it was before titles could be encrypted
+        del facts["protection"]
     facts["video"] = [_said(rung) for rung in plan.video]
     heard = [_said(track) for track in plan.audio]
     facts["audio"] = heard if len(heard) > 1 else heard[0] if heard else None  # as it was when there could be only one

@@ -15,7 +15,6 @@ from kit.errors import Rejected, StepFailed
 from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
-from media import keys
 from media.ids import PlanDigest
 from transcode.ffmpeg.quality import report_path, score_command
 from transcode.ffmpeg.run import Work
@@ -74,8 +73,7 @@ def film(title: Title, name: str, index: int) -> bytes:
     """A rendition's init segment and one segment of it."""
     if index not in title.recorded[name]:
         raise StepFailed(f"Segment {index} of {name} has not been made yet.", code="not_made_yet")
-    storage, where = title.world.storage, (title.asset.id, title.plan.digest, name)
-    return storage.get(keys.init_segment(*where)) + storage.get(keys.media_segment(*where, index))
+    return title.clear_init(name) + title.clear_segment(name, index)
 
 
 def save_measured(conn: Connection, _world: World, job: Job, result: Measured) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import downloads, pictures, quality, sounds
+from catalog import downloads, pictures, quality, sounds, title_keys
+from catalog.asset import Asset
 from kit import scratch, tools
 from kit.errors import StepFailed
 from kit.jobs import Job
@@ -21,17 +22,18 @@ from kit.step import Beat, Step
 from kit.world import World
 from media import keys
 from media.plan import EncodePlan
+from media.protection import Protection
 from transcode.audio_steps import audio, audio_segment, measured_gains
 from transcode.download_steps import download, save_download
 from transcode.ffmpeg.headers import init_commands
 from transcode.init_steps import init_again, save_nothing
 from transcode.picture_steps import preview, save_pictures, storyboard, thumbnail
-from transcode.plan import PlanOptions, make_plan, with_gains
+from transcode.plan import PlanOptions, make_plan, with_gains, with_protection
 from transcode.poster_steps import poster, save_poster, still
 from transcode.profiles import named
 from transcode.quality_steps import measure, save_measured
 from transcode.running import run
-from transcode.title import AUDIO_TYPE, VIDEO_TYPE, open_title
+from transcode.title import AUDIO_TYPE, VIDEO_TYPE, lock_of, open_title
 from transcode.verify import check_audio_init, check_video_init
 from transcode.video_steps import Measured, encode, encode_segments
 
@@ -41,7 +43,7 @@ class Planned:
     """A plan and the stored init segment of each of its renditions."""
 
     plan: EncodePlan
-    inits: Mapping[str, bytes]
+    inits: Mapping[str, bytes]  # as they are stored
 
 
 def plan(world: World, job: Job, beat: Beat) -> Planned:
@@ -55,16 +57,28 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
     made = make_plan(asset.source, asset.source_digest, options, tools.encoder_version(world.runner, program))
     if world.settings.normalize_audio and made.audio:
         made = with_gains(made, measured_gains(world, asset, made, job))
+    made = with_protection(made, _protection(world, asset))
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
         for command in init_commands(made, folder, program):
             run(world, command)
         inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, made) for rung in made.video}
         inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in made.audio}
     beat.progress(0.5)
+    with world.db.connect() as conn:
+        lock = lock_of(conn, world, asset.id, made)
+    if lock is not None:
+        inits = {name: lock.init(init, name) for name, init in inits.items()}
     for name, init in inits.items():
         key = keys.init_segment(asset.id, made.digest, name)
         world.storage.put(key, init, content_type=VIDEO_TYPE if made.sound(name) is None else AUDIO_TYPE)
     return Planned(made, inits)
+
+
+def _protection(world: World, asset: Asset) -> Protection | None:
+    """The same whenever it is asked for."""
+    with world.db.begin() as conn:
+        locked = catalog.store.lock_asset(conn, asset.id)
+        return title_keys.decide(conn, locked, world.settings.default_encryption, world.settings.secret_key)
 
 
 def save_plan(conn: Connection, _world: World, job: Job, result: Planned) -> None:

@@ -1,4 +1,7 @@
-"""A planned title as the steps need it: what the database knows of it, its source on the local disk, and where its segments go."""
+"""A planned title as the steps need it: what the database knows of it, its source on the local disk, and where its segments go.
+
+Of a protected title the segments are encrypted on their way into the store here, and decrypted on their way out, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early, lost
+from catalog import early, lost, title_keys
 from catalog.asset import Asset
 from catalog.early import Early
 from kit import scratch, tools
@@ -25,6 +28,7 @@ from media.source_map import ByteRange, SourceMap, merged
 from transcode.cut import Segment
 from transcode.ffmpeg.run import Work
 from transcode.plan import Needs
+from transcode.protect import Lock
 
 VIDEO_TYPE, AUDIO_TYPE = "video/mp4", "audio/mp4"
 
@@ -42,6 +46,7 @@ class Title:
     init_sha256: Mapping[str, str]
     recorded: Mapping[str, Mapping[int, MeasuredSegment]]  # by rendition and index
     lost: frozenset[str] = frozenset()  # renditions that were given up
+    lock: Lock | None = None  # of a protected title
 
     @property
     def video(self) -> VideoStream:
@@ -66,9 +71,23 @@ class Title:
 
     def store(self, rendition: str, segment: Segment, content_type: str) -> MeasuredSegment:
         """Put a segment into the store, to be recorded when the step is saved."""
-        measured, data = segment
+        measured, data = segment if self.lock is None else self.lock.segment(rendition, segment)
         self.world.storage.put(self._key(rendition, measured), data, content_type=content_type)
         return measured
+
+    def stored_init(self, rendition: str, clear: bytes) -> bytes:
+        """The form in which the store keeps an init segment."""
+        return clear if self.lock is None else self.lock.init(clear, rendition)
+
+    def clear_init(self, rendition: str) -> bytes:
+        """The init segment as it was made. Raises MissingObject."""
+        data = self.world.storage.get(keys.init_segment(self.asset.id, self.plan.digest, rendition))
+        return data if self.lock is None else self.lock.clear_init(data)
+
+    def clear_segment(self, rendition: str, index: int) -> bytes:
+        """A stored segment as it was made. Raises MissingObject, and StepFailed when it cannot be decrypted."""
+        data = self.world.storage.get(keys.media_segment(self.asset.id, self.plan.digest, rendition, index))
+        return data if self.lock is None else self.lock.clear_segment(rendition, index, data)
 
     def store_first(self, conn: Connection, rendition: str, segments: Sequence[Segment], content_type: str) -> None:
         """Put those of the segments into the store that nobody else has recorded, and record them, with everybody else kept out."""
@@ -109,6 +128,14 @@ class Title:
         return merged(ranges)
 
 
+def lock_of(conn: Connection, world: World, asset_id: str, plan: EncodePlan) -> Lock | None:
+    """Raises NotFound when the key is gone, and NotSealedHere."""
+    if plan.protection is None:
+        return None
+    found = title_keys.find(conn, asset_id, plan.protection.key_id, world.settings.secret_key)
+    return Lock(found.protection, plan.digest, found.key)
+
+
 def open_title(world: World, asset_id: str, renditions: Sequence[str] = ()) -> Title:
     """`renditions` are those that the work is about; by default none."""
     with world.db.connect() as conn:
@@ -117,9 +144,10 @@ def open_title(world: World, asset_id: str, renditions: Sequence[str] = ()) -> T
         source_map = catalog.store.load_source_map(conn, asset.id)
         arriving = early.load(conn, asset.id)
         gone = lost.names(conn, asset.id, plan.digest)
+        lock = lock_of(conn, world, asset.id, plan)
         inits = {name: catalog.store.load_init(conn, asset.id, plan.digest, name).sha256 for name in renditions}
         tables = {name: catalog.store.load_segments(conn, asset.id, plan.digest, name) for name in renditions}
     if asset.source is None:
         raise StepFailed("The asset has no source.", code="no_source")
     recorded = {name: {item.index: item for item in table} for name, table in tables.items()}
-    return Title(world, asset, asset.source, source_map, arriving, plan, inits, recorded, gone)
+    return Title(world, asset, asset.source, source_map, arriving, plan, inits, recorded, gone, lock)

@@ -19,7 +19,19 @@ from origin.waiting import Waiting
 from packager.text_refresh import refresh
 from recommend import api as recommend_api
 from recommend.serving import Recommender
-from web import assets_api, downloads_api, events_api, front_end, health, openapi, pages, problems, problems_api, quality_api
+from web import (
+    assets_api,
+    content_keys_api,
+    downloads_api,
+    events_api,
+    front_end,
+    health,
+    openapi,
+    pages,
+    problems,
+    problems_api,
+    quality_api,
+)
 from web.body_limit import BodyLimit
 from web.envelope import Envelope
 from web.error_pages import ErrorPages
@@ -43,6 +55,7 @@ def _api(world: World, sessions: Sessions, feed: Feed, viewers: Viewers, recomme
     api.include_router(quality_api.router(world, authenticate))
     api.include_router(tracks_api.router(world, authenticate, refresh))
     api.include_router(downloads_api.router(world, authenticate))
+    api.include_router(content_keys_api.router(world, authenticate))
     api.include_router(ingest_api.router(world, authenticate))
     api.include_router(keys_api.router(world, authenticate))
     api.include_router(recommend_api.router(world, authenticate, viewers, recommender))

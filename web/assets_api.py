@@ -140,6 +140,7 @@ def _add_changing(api: APIRouter, world: World) -> None:
             external_id=body.external_id,
             metadata=body.metadata,
             profile=body.profile,
+            encryption=body.encryption,
             playback_policy=body.playback_policy,
         )
         with world.db.begin() as conn:

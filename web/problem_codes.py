@@ -31,6 +31,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "wrong_host": ProblemKind(403, "Wrong host name", "Open the studio under 127.0.0.1 or localhost."),
     "inside_only": ProblemKind(403, "Not from outside", "Ask from this machine or its network, or set HEADWATER_METRICS to open."),
     "signature_required": ProblemKind(403, "Signed address needed", "Use a signed playback address."),
+    "key_required": ProblemKind(403, "API key needed", "Send an API key instead of a browser session."),
     "not_found": ProblemKind(404, "Not found", "Check the id."),
     "no_route": ProblemKind(404, "No such address", "Check the path against /v1/openapi.json."),
     "asset_not_found": ProblemKind(404, "No such asset", "Check the id; the asset may have been deleted."),
@@ -41,6 +42,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "not_playable": ProblemKind(404, "Not playable yet", "Wait until the asset says “playable”: true."),
     "method_not_allowed": ProblemKind(405, "Method not allowed", "Use one of the methods that the Allow header lists."),
     "body_stalled": ProblemKind(408, "The body fell silent", "Ask for the offset (HEAD), then continue there."),
+    "encrypted": ProblemKind(409, "The video is encrypted", "Play it with its key; there is no clear copy."),
     "not_ready": ProblemKind(409, "Not ready yet", "Ask again when the status of the asset is `ready`."),
     "conflict": ProblemKind(409, "Conflict", "Read the resource again, then decide."),
     "wrong_status": ProblemKind(409, "Wrong status", "The asset has moved on; read it again."),
@@ -78,6 +80,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "storage_unavailable": ProblemKind(503, "The object store is away", "Repeat the request after the seconds that Retry-After names."),
     "database_unavailable": ProblemKind(503, "The database is away", "Repeat the request after the seconds that Retry-After names."),
     "scratch_unavailable": ProblemKind(503, "No working space", "Make room on the API's disk, then repeat the request."),
+    "key_unavailable": ProblemKind(503, "A key cannot be opened", "Start this installation with the HEADWATER_SECRET_KEY that it had."),
     "unavailable": ProblemKind(503, "Temporarily unavailable", "Repeat the request after the seconds that Retry-After names."),
 }
 

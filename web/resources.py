@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from captions.resources import FEW_PROBLEMS, TrackResource, track_resource
 from catalog import quality, sounds
-from catalog.asset import Asset, AssetStatus, PlaybackPolicy, Profile
+from catalog.asset import Asset, AssetStatus, EncryptionChoice, PlaybackPolicy, Profile
 from catalog.views import AssetView, RenditionView
 from media.info import Hdr, MediaInfo
 
@@ -54,6 +54,7 @@ ASSET_EXAMPLE: dict[str, Any] = {
             "vmaf": None,
         }
     ],
+    "encryption": "none",
     "tracks": [],
     "pictures": [],
     "poster_time_s": None,
@@ -185,6 +186,9 @@ class AssetResource(BaseModel):
     error: AssetError | None
     source: Source | None
     renditions: list[Rendition]
+    encryption: EncryptionChoice = Field(
+        "none", description="What viewers need a key for. `default` is what the operator chose, and is decided when the title is planned."
+    )
     tracks: list[TrackResource] = Field(description="Subtitles, captions and chapters.")
     pictures: list[str] = Field(
         [], description="What there is below `/v/{playback_id}/` beside the playlists and the poster: `storyboard.vtt`, `preview.mp4`."
@@ -215,6 +219,7 @@ class NewImport(BaseModel):
     external_id: ExternalId | None = None
     metadata: Metadata = {}
     profile: Profile = "default"
+    encryption: EncryptionChoice = "default"
     playback_policy: PlaybackPolicy = "public"
 
 
@@ -318,6 +323,7 @@ def asset_resource(view: AssetView) -> AssetResource:
         error=AssetError(code=asset.error_code, detail=asset.error_detail or "") if asset.error_code else None,
         source=source_resource(asset.source) if asset.source else None,
         renditions=[rendition_resource(item) for item in view.renditions],
+        encryption=cast(EncryptionChoice, asset.encryption),
         tracks=[track_resource(track, view.playbacks, most_problems=FEW_PROBLEMS) for track in view.tracks],
         pictures=list(view.pictures),
         poster_time_s=asset.poster_time_s,

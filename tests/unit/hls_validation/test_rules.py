@@ -92,6 +92,23 @@ def _other_members() -> Title:
     return make().swap(MAIN, AUDIO_LINE, f"{AUDIO_LINE}\n{other}")
 
 
+SOUND, MAP, KEY = (
+    "audio/index.m3u8",
+    '#EXT-X-MAP:URI="init.mp4"',
+    '#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x000102030405060708090A0B0C0D0E0F',
+)
+
+
+def _whole_segments(key: bytes = bytes(16), more: bytes = b"") -> Title:
+    """The sound with its segments encrypted: as many zeros are as good as the real thing here."""
+    title = make().swap(SOUND, MAP, f"{MAP}\n{KEY}")
+    title.files["audio/key"] = key
+    for index in range(3):
+        data = title.files[f"audio/{index}.m4s"]
+        title.files[f"audio/{index}.m4s"] = bytes(len(data) // 16 * 16 + 16) + more
+    return title
+
+
 PLANTED: dict[str, Callable[[], Title]] = {
     "G1": _in(LOW, "#EXTM3U\n", "\n#EXTM3U\n"),
     "G2": _in(MAIN, "FRAME-RATE=24.000,", "FRAME-RATE=24.000, ", 1),
@@ -110,6 +127,11 @@ PLANTED: dict[str, Callable[[], Title]] = {
     "D3": _over_http,
     "K1": _in(LOW, "#EXT-X-MAP", '#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI="key"\n#EXT-X-MAP'),
     "K2": _made(pattern=(5, 5)),
+    "K3": _in(LOW, "#EXT-X-ENDLIST", "#EXT-X-KEY:METHOD=AES-256,URI=\"key\"\n#EXT-X-ENDLIST"),
+    "K4": lambda: _whole_segments(key=bytes(17)),
+    "K5": lambda: _whole_segments(more=b"-"),
+    "K6": lambda: _whole_segments().swap(SOUND, f"{MAP}\n{KEY}", f'#EXT-X-KEY:METHOD=AES-128,URI="key"\n{MAP}'),
+    "K7": _made(pattern=(1, 9)),
     "P1": _in(HIGH, "#EXTINF:6.000000,", "#EXTINF:5.900000,"),
     "P2": _in("audio/index.m3u8", "TARGETDURATION:6", "TARGETDURATION:7"),
     "P3": _in(HIGH, "#EXTINF:3.000000,\n2.m4s\n", ""),
@@ -173,6 +195,14 @@ def test_a_right_presentation_breaks_nothing() -> None:
     assert report.exit_code(found, strict=True) == 0
 
 
+def test_a_right_presentation_may_be_encrypted() -> None:
+    assert judged(_whole_segments()).findings == ()
+    sampled = make(Recipe(pattern=(1, 9)))
+    for name in (LOW, HIGH, "360p/iframes.m3u8", "432p/iframes.m3u8"):
+        sampled.swap(name, MAP, f'{MAP}\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://one",KEYFORMAT="com.example"')
+    assert judged(sampled).findings == ()
+
+
 def test_every_rule_has_its_planted_fault() -> None:
     assert set(PLANTED) == {rule.id for rule in RULES}
     apples = [rule.id for rule in RULES if rule.id[0] in "MPV" and rule.id != "M16"]
@@ -192,6 +222,9 @@ def test_the_fault_is_found(rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "title"),
     [
+        ("K3", _in(LOW, MAP, f'{MAP}\n#EXT-X-KEY:METHOD=NONE,URI="key"')),
+        ("K3", lambda: _whole_segments().swap(SOUND, "0x0001", "0x000001")),
+        ("K4", _in(LOW, MAP, f"{MAP}\n{KEY}")), ("K7", _in(LOW, MAP, f'{MAP}\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"')),
         ("V8", _mixed), ("G1", _bom), ("G4", _in(LOW, "#EXTINF:3.000000,", "#EXTINF:3.000000")),
         ("G2", _in(MAIN, "SUBTITLES=\"t\"", "SUBTITLES=\"t")), ("G3", _in(MAIN, ":BANDWIDTH=41641,", ":")),
         ("G5", _in(LOW, "#EXT-X-ENDLIST", "#EXT-X-ENDLIST\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx")),

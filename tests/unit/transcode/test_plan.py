@@ -7,11 +7,13 @@ from fractions import Fraction
 
 import pytest
 
+from catalog.codec import plan_from_json, plan_to_json
 from media.info import MediaInfo
 from media.plan import EncodePlan
+from media.protection import Protection
 from tests.sources import sound, source, video
 from transcode import plan as planning
-from transcode.plan import PlanOptions, frames_of, lead_in_keyframe, make_plan, poster_size, tail_frames
+from transcode.plan import PlanOptions, frames_of, lead_in_keyframe, make_plan, poster_size, tail_frames, with_protection
 
 
 def plan(info: MediaInfo, chunk_s: float = 24, **options: object) -> EncodePlan:
@@ -147,3 +149,13 @@ def test_a_source_without_video_has_no_plan() -> None:
 def test_the_frames_of_a_chunk() -> None:
     made = plan(source(video(854, 480, seconds=30)))
     assert [frames_of(made, chunk.of(["any"])) for chunk in made.chunks] == [(0, 144), (144, 720)]
+
+
+def test_a_protected_title_has_a_plan_of_its_own() -> None:
+    """The digest of clear titles is what it was, and each key has another one: equal plans mean equal bytes."""
+    clear = plan(source(video(), sound()))
+    first, second = (with_protection(clear, Protection("aes-128", key_id * 32)) for key_id in "ab")
+    assert with_protection(clear, None) == clear
+    assert len({clear.digest, first.digest, second.digest}) == 3
+    assert with_protection(clear, first.protection) == first
+    assert plan_from_json(plan_to_json(first)) == first
