@@ -16,11 +16,10 @@ help: ## This list
 up: $(VENV)/.up ## Run Headwater on this machine until Ctrl-C
 	@exec $(BIN)/headwater up
 
-test: $(VENV)/.test ## Everything that CI runs: style, types, layers, all tests
+test: $(VENV)/.test $(if $(HEADWATER_TEST_SPARK),$(VENV)/.spark) ## Everything that CI runs: style, types, layers, all tests
 	@sh tests/run.sh
 
-test-spark: $(VENV)/.test ## The Spark engine against the local trainer; installs PySpark (450 MB), and needs Java 17
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'pyspark>=4.1,<5'
+test-spark: $(VENV)/.test $(VENV)/.spark ## The Spark engine against the local trainer; installs PySpark (450 MB), and needs Java 17
 	@HEADWATER_TEST_SPARK=1 $(BIN)/python -m pytest tests/integration/test_spark.py
 
 lint: $(VENV)/.test ## Style, types and layers only
@@ -104,6 +103,11 @@ $(VENV)/.packages-test: requirements/dev.lock | $(VENV)/.python
 	@echo "Installing what Headwater and its tests need into $(VENV) (once, about 550 MB)."
 	@$(PIP) install --require-hashes -r $<
 	@touch $@ $(VENV)/.packages-up
+
+$(VENV)/.spark: requirements/spark.lock | $(VENV)/.packages-test
+	@echo "Installing PySpark into $(VENV) (once, about 450 MB)."
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
 
 # The install hook builds the pages' scripts and styles.
 $(VENV)/.up: pyproject.toml $(FRONTEND) | $(VENV)/.packages-up

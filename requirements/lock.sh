@@ -10,3 +10,5 @@ compile --upgrade pyproject.toml --extra local --group dev -o requirements/dev.l
 compile --upgrade pyproject.toml --extra local --group build -c requirements/dev.lock -o requirements/local.lock
 compile --upgrade pyproject.toml --extra edge -c requirements/dev.lock -o requirements/run.lock
 compile --upgrade --group build -c requirements/dev.lock -o requirements/build.lock
+# An extra that only `--engine spark` and its tests need, so it stands beside the others.
+echo 'pyspark>=4.1,<5' | compile --upgrade - -c requirements/dev.lock -o requirements/spark.lock
