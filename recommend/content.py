@@ -1,9 +1,9 @@
 """From the words of a title to a predicted factor, so that a title nobody has watched can be ranked beside the others.
 
-Words of title, description and tags are hashed into a fixed number of columns; a ridge regression from these columns to the factors of
-watched titles, weighted by how many watched, is the map. A text encoder would know that "sea" and "ocean" are near; this knows what
-the catalogue's own words have to do with who watches what, needs no download, and is learnt in a second. As viewers arrive, `shrunk`
-goes over to what they say.
+Words of title, description and tags, and pairs of tags, are hashed into a fixed number of columns; a ridge regression from these columns to
+the factors of watched titles, weighted by how many watched, is the map. A text encoder would know that "sea" and "ocean" are near; this
+knows what the catalogue's own words have to do with who watches what, needs no download, and is learnt in seconds. As viewers arrive,
+`shrunk` goes over to what they say.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from scipy import sparse
 from recommend.als import Matrix
 from recommend.interactions import Floats
 
-COLUMNS = 4_096
-RIDGES = (0.3, 1.0, 3.0, 10.0)  # from few words that say much to many that say little
+COLUMNS = 16_384
+MOST_PAIRED = 16  # tags of a title whose pairs are looked at: "comedy" and "war" together are neither
+RIDGES = (0.3, 1.0, 3.0, 10.0, 30.0)  # from few words that say much to many that say little
 WORTH_VIEWERS = 30.0  # viewers whose say weighs as much as the words'
 _STEPS = 40  # of conjugate gradients
 _JUDGED = 5_000  # titles by which the ridge is chosen; fewer than _WORTH_CHOOSING choose nothing
@@ -34,17 +35,23 @@ def text_of(title: str, description: str, tags: Sequence[str]) -> str:
     return f"{title} {marked} {description}"
 
 
-def features(texts: Sequence[str]) -> Matrix:
-    """Texts by hashed words: each word once, rows of length 1."""
+def features(texts: Sequence[str], columns: int = COLUMNS) -> Matrix:
+    """Texts by hashed words: 1 for each word and each pair of tags. Rows are not brought to one length: what a genre says of a title is no
+    less for its long name."""
     rows: list[int] = []
-    columns: list[int] = []
+    places: list[int] = []
     for row, text in enumerate(texts):
-        found = sorted({zlib.crc32(word.encode()) % COLUMNS for word in _WORD.findall(text.casefold())})
+        found = sorted({zlib.crc32(word.encode()) % columns for word in _words(text)})
         rows += [row] * len(found)
-        columns += found
-    lengths = np.maximum(1, np.bincount(rows, minlength=len(texts)) if rows else np.ones(len(texts)))
-    values = np.array([1.0 / np.sqrt(lengths[row]) for row in rows], np.float32)
-    return sparse.csr_array((values, (np.array(rows, np.int32), np.array(columns, np.int32))), shape=(len(texts), COLUMNS))
+        places += found
+    values = np.ones(len(rows), np.float32)
+    return sparse.csr_array((values, (np.array(rows, np.int32), np.array(places, np.int32))), shape=(len(texts), columns))
+
+
+def _words(text: str) -> set[str]:
+    found = set(_WORD.findall(text.casefold()))
+    tags = sorted(word for word in found if word.startswith("tag_"))[:MOST_PAIRED]
+    return found | {f"{one} {other}" for place, one in enumerate(tags) for other in tags[place + 1 :]}
 
 
 def fit(texts: Sequence[str], factors: Floats, viewers: Floats) -> Floats:
@@ -90,7 +97,9 @@ def _solved(words: Matrix, aimed: Floats, ridge: float) -> Floats:
 
 def predict(content_map: Floats, texts: Sequence[str]) -> Floats:
     """Factors that these texts speak for, texts by factors; the map of a model that was trained without texts gives 0 columns."""
-    return np.asarray(features(texts) @ content_map, np.float32) if content_map.size else np.zeros((len(texts), 0), np.float32)
+    if not content_map.size:
+        return np.zeros((len(texts), 0), np.float32)
+    return np.asarray(features(texts, len(content_map)) @ content_map, np.float32)
 
 
 def shrunk(observed: Floats, predicted: Floats, viewers: npt.NDArray[np.float32]) -> Floats:

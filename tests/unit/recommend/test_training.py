@@ -118,7 +118,10 @@ def test_words_place_a_title_nobody_has_watched(made: Trained) -> None:
 def test_words_are_hashed_alike_everywhere() -> None:
     """No salt of the process may be in them: the map is used by another one."""
     assert sorted(content.features(["Été à la Mer"]).indices) == sorted(content.features(["mer LA à été"]).indices)
-    assert content.features(["lighthouse"]).indices[0] == 256
+    assert content.features(["lighthouse"]).indices[0] == 4352
+    of_tags = content.features([content.text_of("Zug", "", ["War", "Comedy"]), content.text_of("", "", ["Comedy", "War"])])
+    assert np.diff(of_tags.indptr).tolist() == [4, 3]  # the words, and the pair in either order
+    assert set(of_tags.indices[4:]) < set(of_tags.indices[:4])
     assert content.predict(np.zeros((0, 0), np.float32), ["x"]).shape == (1, 0)
 
 
