@@ -47,26 +47,33 @@ class Shape:
     claimed_bytes: int | None  # MP4: where the last box says the file ends
 
 
+def outer_box(read: Read, offset: int, size_bytes: int) -> Box | None:
+    """The box that begins at `offset` of an MP4 file; None when the file ends inside it."""
+    header = read(offset, 16)
+    if len(header) < 8:
+        return None
+    size, kind = struct.unpack(">I4s", header[:8])
+    body = offset + 8
+    if size == 1 and len(header) == 16:
+        (size,), body = struct.unpack(">Q", header[8:]), offset + 16
+    elif size == 0:
+        size = size_bytes - offset
+    if size < body - offset or offset + size > size_bytes:
+        return None
+    return Box(kind.decode("latin-1"), offset, body, offset + size)
+
+
 def outer_boxes(read: Read, size_bytes: int, most: int) -> tuple[Box, ...] | None:
-    """The outermost boxes of an MP4 file; None when it is none, has more than `most` of them, or ends inside one."""
+    """The outermost boxes of an MP4 file, the first fragment being the last of them; None when it is none, has more than `most` of
+    them, or ends inside one."""
     if read(0, 8)[4:8] not in _OPENING_BOXES:
         return None
     boxes: list[Box] = []
-    offset = 0
-    while offset < size_bytes:
-        header = read(offset, 16)
-        if len(header) < 8 or len(boxes) == most:
+    while not boxes or (boxes[-1].end < size_bytes and boxes[-1].kind != "moof"):
+        box = outer_box(read, boxes[-1].end if boxes else 0, size_bytes) if len(boxes) < most else None
+        if box is None:
             return None
-        size, kind = struct.unpack(">I4s", header[:8])
-        body = offset + 8
-        if size == 1 and len(header) == 16:
-            (size,), body = struct.unpack(">Q", header[8:]), offset + 16
-        elif size == 0:
-            size = size_bytes - offset
-        if size < body - offset or offset + size > size_bytes:
-            return None
-        boxes.append(Box(kind.decode("latin-1"), offset, body, offset + size))
-        offset += size
+        boxes.append(box)
     return tuple(boxes)
 
 

@@ -1,7 +1,8 @@
 """Which parts of an upload are copied for those who work on the source while it arrives. Decides; the writer copies.
 
 Copied are the parts of a source whose index comes first, one after another without a gap, as far as that is worth the store's
-time: always the first few, and more only while the rest will take long. A fast upload is here before anybody could begin.
+time: always the first few, and more only while the rest will take long. A fast upload is here before anybody could begin. Of a
+fragmented file nothing is: its index is spread over it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ FEW_PARTS = 2
 SOON_S = 15.0  # an upload that will be complete within this many seconds needs no more copies
 LARGEST_INDEX_BYTES = 64 << 20
 MOST_BOXES = 8  # before the media
+MOST_CHILDREN = 80  # of the movie box: tracks, and a few more
 BOX_HEADER_BYTES = 16
 _MATROSKA = EBML.to_bytes(4)
 
 
 def index_end(read: Read, size_bytes: int) -> int | None:
-    """Where the index of a file ends that begins with it; None when it does not. Reads within the first part."""
+    """Where the index of a file ends that begins with it; None when it does not, or has more of it behind. Reads within the first part."""
     if read(0, len(_MATROSKA)) == _MATROSKA:
         return clusters_begin(read, size_bytes)
     offset = 0
@@ -36,10 +38,21 @@ def index_end(read: Read, size_bytes: int) -> int | None:
         size, kind = struct.unpack(">I4s", header[:8])
         if (kind == b"ftyp") != (number == 0) or kind == b"mdat" or not 8 <= size <= LARGEST_INDEX_BYTES:
             return None
-        offset += size
         if kind == b"moov":
-            return offset if offset < size_bytes else None
+            return offset + size if offset + size < size_bytes and not _is_fragmented(read, offset + 8, offset + size) else None
+        offset += size
     return None
+
+
+def _is_fragmented(read: Read, offset: int, end: int) -> bool:
+    """Whether the movie box with this body announces fragments. As far as it can be read: one that is long does not."""
+    for _ in range(MOST_CHILDREN):
+        header = read(offset, 8)
+        size = int.from_bytes(header[:4])
+        if header[4:] == b"mvex" or size < 8 or offset + size >= end:
+            return header[4:] == b"mvex"
+        offset += size
+    return False
 
 
 class EarlyCopy:

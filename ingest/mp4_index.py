@@ -1,29 +1,31 @@
 """The index of an MP4 or QuickTime source: found and read through a handful of small reads, whatever the length of the file. Pure
 but for reading.
 
-What is found here spares the reading of the whole file (`ingest.probe`), so nothing is guessed: a file that ends early, is
-fragmented, or says anything that `media.sample_tables` does not vouch for, has no index as far as this module is concerned.
+What is found here spares the reading of the whole file (`ingest.probe`), so nothing is guessed: a file that ends early, or says
+anything that `media.sample_tables` does not vouch for, has no index as far as this module is concerned. That of a fragmented file is
+found by `ingest.mp4_fragments`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ingest.container import Read, outer_boxes
 from ingest.ffprobe import Found
+from ingest.mp4_seeking import Seeking, map_begun
 from media.edit_list import delivery
 from media.isobmff import BadBoxes, Box
 from media.sample_tables import Movie, Track, read_movie
-from media.source_map import Delivered, SourceMap, first_samples, merged, source_map
+from media.source_map import GAP_BYTES, Delivered, SourceMap, first_samples, merged, source_map
 
 MOST_BOXES = 64  # outermost; a file that is not fragmented has half a dozen
 MOST_INDEX_BYTES = 96 << 20  # a dozen hours with sound
 BOX_HEADER_BYTES = 16
-_MEDIA = frozenset({"mdat", "free", "skip", "wide"})  # nobody reads what is in these to learn where things are
-_ENCRYPTED = frozenset({"drmi", "drms", "resv"})
+MEDIA = frozenset({"mdat", "free", "skip", "wide"})  # nobody reads what is in these to learn where things are
+ENCRYPTED = frozenset({"drmi", "drms", "resv"})
 
 # Codecs of which FFmpeg hands out the samples as they are stored, under their own times.
 _VIDEO_CODECS = frozenset({"h264", "hevc", "prores", "mjpeg", "dnxhd"})
@@ -39,11 +41,13 @@ class Mp4Index:
     moov: bytes
     movie: Movie
     tracks: tuple[Delivered, ...]  # their stream numbers count tracks only
+    moofs: bytes = b""  # of a fragmented file, one after the other
+    way: Seeking | None = None  # how FFmpeg finds a place in it, if not by its samples
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """Everything but the media itself."""
-        whole = ((box.start, box.end) for box in self.boxes if box.kind not in _MEDIA)
+        whole = ((box.start, box.end) for box in self.boxes if box.kind not in MEDIA)
         heads = ((box.start, min(box.start + BOX_HEADER_BYTES, box.end)) for box in self.boxes)
         return merged((*whole, *heads))
 
@@ -55,7 +59,7 @@ class Mp4Index:
     @property
     def digest(self) -> str:
         """What plans know the source by: two files of one length with the same index, byte for byte, hold the same pictures."""
-        return f"index:{hashlib.sha256(b'%d ' % self.size_bytes + self.moov).hexdigest()}"
+        return f"index:{hashlib.sha256(b'%d ' % self.size_bytes + self.moov + self.moofs).hexdigest()}"
 
 
 def find_index(read: Read, size_bytes: int) -> Mp4Index | None:
@@ -65,7 +69,7 @@ def find_index(read: Read, size_bytes: int) -> Mp4Index | None:
     if boxes is None or kinds.count("moov") != 1 or "moof" in kinds or "mdat" not in kinds:
         return None
     place = boxes[kinds.index("moov")]
-    if sum(box.end - box.start for box in boxes if box.kind not in _MEDIA) > MOST_INDEX_BYTES:
+    if sum(box.end - box.start for box in boxes if box.kind not in MEDIA) > MOST_INDEX_BYTES:
         return None
     moov = read(place.start, place.end - place.start)
     try:
@@ -77,7 +81,7 @@ def find_index(read: Read, size_bytes: int) -> Mp4Index | None:
 def _index(size_bytes: int, boxes: tuple[Box, ...], moov: bytes) -> Mp4Index | None:
     movie = read_movie(moov)
     tracks = tuple(Delivered(number, track, delivery(track, movie.timescale)) for number, track in enumerate(movie.tracks))
-    if any(track.entry.startswith("enc") or track.entry in _ENCRYPTED or track.end > size_bytes for track in movie.tracks):
+    if any(track.entry.startswith("enc") or track.entry in ENCRYPTED or track.end > size_bytes for track in movie.tracks):
         return None
     return Mp4Index(size_bytes, boxes, moov, movie, tracks)
 
@@ -108,4 +112,9 @@ def _is_plain(number: int, track: Track, found: Found, sounds: Mapping[int, str]
 def make_map(index: Mp4Index, found: Found, tracks: Mapping[int, Delivered]) -> SourceMap:
     """Where everything lies. The file has a video stream."""
     assert found.video is not None
-    return source_map(index.size_bytes, index.header, tracks[found.video.index], [tracks[sound.index] for sound in found.audio])
+    gap_bytes = 0 if index.moofs else GAP_BYTES  # small fragments lie no further apart than that
+    made = source_map(index.size_bytes, index.header, tracks[found.video.index], [tracks[item.index] for item in found.audio], gap_bytes)
+    if index.way is None:
+        return made
+    numbers = {stream: number for number, stream in enumerate(sorted(tracks))}
+    return replace(made, streams=tuple(map_begun(stream, index.way, numbers[stream.index]) for stream in made.streams))

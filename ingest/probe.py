@@ -14,6 +14,7 @@ was not by its index; "ingest.digest" takes the SHA-256 of the latter when nothi
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from catalog import early
 from ingest import checks, container, ffprobe, light, matroska_index
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
+from ingest.mp4_fragments import find_fragments
 from ingest.mp4_index import find_index, make_map, streams
 from ingest.packets import PacketScan, Scan
 from ingest.received import PROBE
@@ -69,13 +71,7 @@ def probe(world: World, path: Path, progress: Progress | None = None) -> MediaIn
     limits = Limits.of(world.settings)
     size_bytes = path.stat().st_size
     _refuse(checks.check_size(size_bytes, limits))
-    with path.open("rb") as file:
-
-        def read(offset: int, size: int) -> bytes:
-            file.seek(offset)
-            return file.read(size)
-
-        shape = container.look(read, size_bytes)
+    shape = _shape(path, size_bytes)
     prober = _Prober(world, path, limits, size_bytes)
     found, complaint = prober.streams(shape)
     _refuse(checks.check_streams(found, complaint, limits))
@@ -91,10 +87,12 @@ def probe_by_index(world: World, copy: LocalCopy, *, arriving: bool = False) -> 
     _refuse(checks.check_size(copy.size_bytes, limits))
     read = _read_ahead(copy)
     index = find_index(read, copy.size_bytes)
+    if index is None and not arriving:  # fragments are known when they are all there
+        index = find_fragments(read, copy.read_many, copy.size_bytes)
     if index is None:
         return _probe_by_cues(world, copy, read, limits, arriving=arriving)
     copy.need(index.header)
-    shape = container.look(read, copy.size_bytes)
+    shape = _shape(copy.path, copy.size_bytes)
     prober = _Prober(world, copy.path, limits, copy.size_bytes)
     try:
         found, complaint = prober.streams(shape)
@@ -139,6 +137,12 @@ def _probe_by_cues(world: World, copy: LocalCopy, read: container.Read, limits: 
         copy.need(source_map.video_ranges(info.video.start, info.video.start))
         info = prober.light(info)
     return Indexed(info, index.digest, source_map)
+
+
+def _shape(path: Path, size_bytes: int) -> container.Shape:
+    """What a file is by its boxes, whose headers are there."""
+    with path.open("rb") as file:
+        return container.look(lambda offset, size: os.pread(file.fileno(), size, offset), size_bytes)
 
 
 def _verdict(found: Found, scanned: Scan, shape: container.Shape, size_bytes: int, limits: Limits) -> MediaInfo:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 
 from kit.errors import StepFailed
@@ -35,6 +35,9 @@ Stream = Callable[[int, int], Iterable[bytes]]  # the bytes [start, end), in pie
 PIECE_BYTES = 8 << 20  # fetched by one request
 NOTE_BYTES = 1 << 20  # fetched before it is noted; at most this is fetched twice by one thread that is killed
 THREADS = 4
+SMALL_BYTES = 32 << 10  # the time that such a piece takes is the request's, so more of them are asked for at once
+MORE_THREADS = 4  # times as many
+GROUP_PIECES = 16
 READ_OVER_SHARE = 0.1  # of what is fetched may be gaps, filled to save requests
 
 _FILLED, _WANTED = 0, 1
@@ -59,12 +62,12 @@ def united(*groups: Iterable[Range]) -> Ranges:
 
 def without(wanted: Iterable[Range], there: Iterable[Range]) -> Ranges:
     """The bytes of `wanted` that are not in `there`."""
-    taken, found = united(there), []
+    taken, found, first = united(there), [], 0
     for start, end in united(wanted):
         at = start
-        for low, high in taken:
-            if low >= end:
-                break
+        while first < len(taken) and taken[first][1] <= start:
+            first += 1
+        for low, high in takewhile(lambda piece, end=end: piece[0] < end, islice(taken, first, None)):  # type: ignore[misc]
             if low > at:
                 found.append((at, low))
             at = max(at, high)
@@ -148,13 +151,15 @@ def fill(path: Path, ranges: Iterable[Range], stream: Stream, *, threads: int = 
     Raises what `stream` raises, and StepFailed("source_damaged") when it has fewer bytes than it should.
     """
     pieces = list(cut(joined(without(ranges, filled(path))), PIECE_BYTES))
+    groups = list(_grouped(pieces))
     stop = threading.Event()
-    if len(pieces) <= 1:
-        for piece in pieces:
-            _fill_piece(path, piece, stream, stop)
+    if len(groups) <= 1:
+        for group in groups:
+            _fill_group(path, group, stream, stop)
         return
-    with ThreadPoolExecutor(min(threads, len(pieces)), thread_name_prefix="fetch") as pool:
-        tasks = [pool.submit(_fill_piece, path, piece, stream, stop) for piece in pieces]
+    most = threads * MORE_THREADS if size_of(pieces) < len(pieces) * SMALL_BYTES else threads
+    with ThreadPoolExecutor(min(most, len(groups)), thread_name_prefix="fetch") as pool:
+        tasks = [pool.submit(_fill_group, path, group, stream, stop) for group in groups]
         done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
         failed = next((task for task in done if task.exception() is not None), None)
         if failed is not None:
@@ -162,11 +167,23 @@ def fill(path: Path, ranges: Iterable[Range], stream: Stream, *, threads: int = 
             failed.result()
 
 
-def _fill_piece(path: Path, piece: Range, stream: Stream, stop: threading.Event) -> None:
+def _grouped(pieces: Iterable[Range]) -> Iterator[list[Range]]:
+    """Neighbours that are fetched by one thread under one lock: small ones by the dozen, because of each the journal is read anew."""
+    group: list[Range] = []
+    for piece in pieces:
+        if group and (len(group) == GROUP_PIECES or size_of(group) + size_of([piece]) > GROUP_PIECES * SMALL_BYTES):
+            yield group
+            group = []
+        group.append(piece)
+    if group:
+        yield group
+
+
+def _fill_group(path: Path, group: Ranges | list[Range], stream: Stream, stop: threading.Event) -> None:
     if stop.is_set():
         return
-    with _locked(path, piece) as descriptor:
-        for start, end in without([piece], filled(path)):  # others may have fetched it while we waited
+    with _locked(path, (group[0][0], group[-1][1])) as descriptor:
+        for start, end in without(group, filled(path)):  # others may have fetched it while we waited
             _copy(path, descriptor, (start, end), stream(start, end), stop)
 
 

@@ -2,7 +2,8 @@
 
 This follows FFmpeg's demuxer exactly, because its clock is the one on which everything here is planned: samples from the sync
 sample before the edit on are handed out marked as hidden, and so are those behind the edit up to the next sync sample. An edit list
-of empty edits and one real one is what muxers, phones and cutters write; any other raises `BadBoxes`.
+of empty edits and one real one is what muxers, phones and cutters write; any other raises `BadBoxes`. Of a fragmented file every
+sample is handed out, and the edit list only moves the clock.
 
 Source: ISO/IEC 14496-12:2022 8.6.6. tests/media/test_sample_tables.py compares every clip with ffprobe.
 """
@@ -32,6 +33,8 @@ class Delivery:
 
 def delivery(track: Track, movie_timescale: int) -> Delivery:
     """Raises BadBoxes for an edit list that is not understood."""
+    if track.starts is not None:
+        return _delivered(track, (0, len(track)), track.decode_shift - time_offset(track, movie_timescale)[0], None)
     if not track.edits:
         return _delivered(track, (0, len(track)), 0, None)
     *empty, edit = track.edits
@@ -48,6 +51,19 @@ def delivery(track: Track, movie_timescale: int) -> Delivery:
     end = _end(track, first, stop, duration)
     shift = _sound_shift(track, first, start, delay) if track.kind == "soun" else _shift(track, (first, end), (start, stop), delay)
     return _delivered(track, (first, end), shift, (start, stop))
+
+
+def time_offset(track: Track, movie_timescale: int) -> tuple[int, int]:
+    """What an edit list takes from the decode times of a fragmented track, of which it hides nothing, and where it begins. Ticks.
+
+    Raises BadBoxes for an edit list that is not understood.
+    """
+    if not track.edits:
+        return 0, 0
+    *empty, edit = track.edits
+    if edit.media_time < 0 or len(empty) > 1 or any(before.media_time >= 0 for before in empty):
+        raise BadBoxes("the edit list is one that is not understood")
+    return edit.media_time - sum(_rescaled(before.duration, track.timescale, movie_timescale) for before in empty), edit.media_time
 
 
 def _delivered(track: Track, samples: tuple[int, int], shift: int, shown: tuple[int, int] | None) -> Delivery:

@@ -2,8 +2,8 @@
 
 Every table becomes plain lists of integers, filled by loops that run in C, so an hour of video takes a fraction of a second. What
 is read here is exact or it is not read at all: a file whose tables contradict each other, or that uses what hardly anybody uses
-(several sample descriptions, samples in other files, fragments, chapters, partial sync samples), raises `BadBoxes`, and its
-reader has to look at the whole file instead.
+(several sample descriptions, samples in other files, chapters, partial sync samples), raises `BadBoxes`, and its reader has to look
+at the whole file instead. Of fragmented files, `media.fragments` makes the same tables.
 
 Raw PCM audio counts every sample of sound in its tables; here one chunk of it is one sample.
 
@@ -32,7 +32,7 @@ MOST_TABLE_BYTES = 1 << 28
 LARGEST_OFFSET = 1 << 28  # of composition; larger ones are damage, and are ignored by some readers
 
 _SELF_CONTAINED = 1  # data entry flag, 8.7.2.3
-_FOREIGN_GROUPS = frozenset({b"rap ", b"sync"})  # sample groups that make further samples places to begin at
+FOREIGN_GROUPS = frozenset({b"rap ", b"sync"})  # sample groups that make further samples places to begin at
 _RATE_ONE = 0x1_0000
 
 T = TypeVar("T")
@@ -62,13 +62,16 @@ class Track:
     chunks: Sequence[int]  # file offset of each chunk
     chunk_samples: Sequence[int]  # samples in each chunk
     pcm: bool  # one sample here is a chunk of many
+    starts: Sequence[int] | None = None  # in a fragmented file, when the first sample of each chunk is decoded
+    track_id: int = 0  # in a fragmented file
 
     def __len__(self) -> int:
         return len(self.durations)
 
     @cached_property
     def decode_times(self) -> list[int]:
-        return list(accumulate(self.durations, initial=0))[:-1]
+        before = list(accumulate(self.durations, initial=0))
+        return before[:-1] if self.starts is None else self._from_chunks(self.starts, before)
 
     @cached_property
     def composition_times(self) -> list[int]:
@@ -77,15 +80,29 @@ class Track:
     @cached_property
     def positions(self) -> list[int]:
         """File offset of each sample."""
-        before = list(accumulate(self.sizes, initial=0))
-        firsts = accumulate(self.chunk_samples, initial=0)
-        base = map(sub, self.chunks, map(before.__getitem__, firsts))
+        return self._from_chunks(self.chunks, list(accumulate(self.sizes, initial=0)))
+
+    def _from_chunks(self, firsts: Sequence[int], before: list[int]) -> list[int]:
+        """Of each sample, what its chunk begins at and the samples of the chunk before it add up to."""
+        base = map(sub, firsts, map(before.__getitem__, accumulate(self.chunk_samples, initial=0)))
         return list(map(add, _spread(base, self.chunk_samples), before))
 
     @cached_property
     def end(self) -> int:
         """File offset behind the last byte of any sample."""
         return max(map(add, self.positions, self.sizes), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackHead:
+    """What a track says of itself beside its samples."""
+
+    track_id: int
+    kind: str
+    entry: str
+    timescale: int
+    edits: tuple[Edit, ...]
+    tables: dict[str, list[Box]]  # the boxes of `stbl`
 
 
 @dataclass(frozen=True)
@@ -113,53 +130,57 @@ def _read_movie(moov: bytes) -> Movie:
     if "mvex" in kinds or "cmov" in kinds or kinds.count("mvhd") != 1:
         raise BadBoxes("the file is fragmented, or its index is packed")
     header = children[kinds.index("mvhd")]
-    timescale = _timescale(moov, header)
+    timescale = read_timescale(moov, header)
     traks = [child for child in children if child.kind == "trak"]
     if not 0 < len(traks) <= MOST_TRACKS:
         raise BadBoxes(f"the file has {len(traks)} tracks")
-    return Movie(timescale, tuple(_read_track(moov, trak) for trak in traks))
+    return Movie(timescale, tuple(_with_samples(moov, read_head(moov, trak)) for trak in traks))
 
 
-def _timescale(data: bytes, header: Box) -> int:
+def read_timescale(data: bytes, header: Box) -> int:
+    """Of `mvhd` or `mdhd`: ticks in a second."""
     (value,) = struct.unpack_from(">I", data, header.body + (20 if data[header.body] == 1 else 12))
     if not 0 < value < 1 << 31:
         raise BadBoxes("a clock does not tick")
     return int(value)
 
 
-def _only(boxes: dict[str, list[Box]], kind: str) -> Box:
+def only(boxes: dict[str, list[Box]], kind: str) -> Box:
+    """The one box of a kind. Raises BadBoxes when there are more, or none."""
     if len(boxes.get(kind, ())) != 1:
         raise BadBoxes(f"there are {len(boxes.get(kind, ()))} boxes {kind} where one belongs")
     return boxes[kind][0]
 
 
-def _children(data: bytes, parent: Box) -> dict[str, list[Box]]:
+def children(data: bytes, parent: Box) -> dict[str, list[Box]]:
+    """The boxes inside a box, by their kinds. Raises BadBoxes."""
     found: dict[str, list[Box]] = {}
     for box in iter_boxes(data, parent.body, parent.end):
         found.setdefault(box.kind, []).append(box)
     return found
 
 
-def _read_track(data: bytes, trak: Box) -> Track:
-    outer = _children(data, trak)
-    media = _children(data, _only(outer, "mdia"))
-    info = _children(data, _only(media, "minf"))
-    tables = _children(data, _only(info, "stbl"))
+def read_head(data: bytes, trak: Box) -> TrackHead:
+    """What a `trak` box says before its tables are read. Raises BadBoxes."""
+    outer = children(data, trak)
+    media = children(data, only(outer, "mdia"))
+    info = children(data, only(media, "minf"))
     if any(find(data, "chap", box.body, box.end) for box in outer.get("tref", ())):
         raise BadBoxes("the track has chapters in another one")
     _check_here(data, info)
-    handler = _only(media, "hdlr")
+    header, handler = only(outer, "tkhd"), only(media, "hdlr")
+    (track_id,) = struct.unpack_from(">I", data, header.body + (20 if data[header.body] == 1 else 12))
     kind = data[handler.body + 8 : handler.body + 12].decode("latin-1")
-    entry = _sample_entry(data, _only(tables, "stsd"))
-    edits = _read_edits(data, outer)
-    return _with_samples(data, tables, (kind, entry, _timescale(data, _only(media, "mdhd")), edits))
+    tables = children(data, only(info, "stbl"))
+    entry = _sample_entry(data, only(tables, "stsd"))
+    return TrackHead(track_id, kind, entry, read_timescale(data, only(media, "mdhd")), _read_edits(data, outer), tables)
 
 
 def _check_here(data: bytes, info: dict[str, list[Box]]) -> None:
     """Refuses samples that lie in another file."""
     if "dinf" not in info:
         return
-    dref = _only(_children(data, _only(info, "dinf")), "dref")
+    dref = only(children(data, only(info, "dinf")), "dref")
     entries = list(iter_boxes(data, dref.body + 8, dref.end))
     if len(entries) != 1 or not int.from_bytes(data[entries[0].body : entries[0].body + 4]) & _SELF_CONTAINED:
         raise BadBoxes("samples lie in another file")
@@ -175,7 +196,7 @@ def _sample_entry(data: bytes, stsd: Box) -> str:
 def _read_edits(data: bytes, outer: dict[str, list[Box]]) -> tuple[Edit, ...]:
     if "edts" not in outer:
         return ()
-    elst = _only(_children(data, _only(outer, "edts")), "elst")
+    elst = only(children(data, only(outer, "edts")), "elst")
     (count,) = struct.unpack_from(">I", data, elst.body + 4)
     entry = struct.Struct(">Qqi" if data[elst.body] == 1 else ">Iii")
     if count > 1000 or elst.body + 8 + count * entry.size > elst.end:
@@ -219,11 +240,11 @@ def _spread(values: Iterable[T], counts: Iterable[int]) -> Iterable[T]:
     return chain.from_iterable(map(repeat, values, counts))
 
 
-def _with_samples(data: bytes, tables: dict[str, list[Box]], about: tuple[str, str, int, tuple[Edit, ...]]) -> Track:
-    kind, entry, timescale, edits = about
-    if "stps" in tables or any(data[box.body + 4 : box.body + 8] in _FOREIGN_GROUPS for box in tables.get("sbgp", ())):
+def _with_samples(data: bytes, head: TrackHead) -> Track:
+    kind, entry, timescale, edits, tables = head.kind, head.entry, head.timescale, head.edits, head.tables
+    if "stps" in tables or any(data[box.body + 4 : box.body + 8] in FOREIGN_GROUPS for box in tables.get("sbgp", ())):
         raise BadBoxes("the track has sync samples of more than one kind")
-    counts, deltas = _pairs(data, _only(tables, "stts"))
+    counts, deltas = _pairs(data, only(tables, "stts"))
     total = sum(counts)
     pcm = kind == "soun" and list(deltas) == [1]
     if not total or 0 in deltas or max(deltas) >= 1 << 31 or (not pcm and total > MOST_SAMPLES):
@@ -245,11 +266,11 @@ def _with_samples(data: bytes, tables: dict[str, list[Box]], about: tuple[str, s
 def _read_sizes(data: bytes, tables: dict[str, list[Box]], total: int) -> int | Sequence[int]:
     """The size of every sample, or the one size that all have."""
     if "stsz" in tables:
-        box = _only(tables, "stsz")
+        box = only(tables, "stsz")
         same, count = struct.unpack_from(">II", data, box.body + 4)
         sizes: int | Sequence[int] = int(same) or _numbers(data, box, count, skip=12)
     else:
-        box = _only(tables, "stz2")
+        box = only(tables, "stz2")
         count, width = _count(data, box, 8), data[box.body + 7]
         if width not in (8, 16):
             raise BadBoxes("sizes of four bits")
@@ -264,12 +285,12 @@ def _read_sizes(data: bytes, tables: dict[str, list[Box]], total: int) -> int | 
 def _read_chunks(data: bytes, tables: dict[str, list[Box]], total: int) -> tuple[Sequence[int], list[int]]:
     """File offset of each chunk, and how many samples it holds."""
     if "stco" in tables:
-        box = _only(tables, "stco")
+        box = only(tables, "stco")
         chunks = _numbers(data, box, _count(data, box))
     else:
-        box = _only(tables, "co64")
+        box = only(tables, "co64")
         chunks = _numbers(data, box, _count(data, box), "Q")
-    runs = _only(tables, "stsc")
+    runs = only(tables, "stsc")
     numbers = _numbers(data, runs, 3 * _count(data, runs))
     firsts, per_chunk, descriptions = list(numbers[::3]), numbers[1::3], numbers[2::3]
     bounds = [*firsts, len(chunks) + 1]
@@ -283,7 +304,7 @@ def _read_offsets(data: bytes, tables: dict[str, list[Box]], total: int) -> tupl
     """Composition offsets, and how far they reach below 0 (the last two runs do not count: FFmpeg leaves them out)."""
     if "ctts" not in tables:
         return None, 0
-    box = _only(tables, "ctts")
+    box = only(tables, "ctts")
     counts, raw = _pairs(data, box)
     offsets = array("i", raw.tobytes())
     if sum(counts) != total or max(offsets) >= LARGEST_OFFSET or min(offsets) <= -LARGEST_OFFSET:
@@ -294,7 +315,7 @@ def _read_offsets(data: bytes, tables: dict[str, list[Box]], total: int) -> tupl
 def _read_sync(data: bytes, tables: dict[str, list[Box]], total: int) -> tuple[int, ...] | None:
     if "stss" not in tables:
         return None
-    box = _only(tables, "stss")
+    box = only(tables, "stss")
     numbers = _numbers(data, box, _count(data, box))
     if not numbers or numbers[0] < 1 or numbers[-1] > total or any(map(int.__ge__, numbers, numbers[1:])):
         raise BadBoxes("the table of sync samples makes no sense")

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice, pairwise
 from math import ceil
-from operator import sub
+from operator import add, sub
 from typing import NamedTuple
 
 from media.edit_list import Delivery
@@ -73,13 +73,13 @@ class SourceMap:
 
     def video_ranges(self, start_s: Fraction, end_s: Fraction) -> tuple[ByteRange, ...]:
         """What decoding the video from the keyframe at `start_s` (or the one before) up to `end_s` reads, header included."""
-        return merged((*self.header_ranges(), *self.streams[0].ranges(start_s, end_s)), GAP_BYTES)
+        return merged((*self.header_ranges(), *merged(self.streams[0].ranges(start_s, end_s), GAP_BYTES)))
 
     def audio_ranges(self, stream_index: int, start_s: Fraction, end_s: Fraction) -> tuple[ByteRange, ...]:
         """The same for an audio stream. Raises KeyError when there is no such stream."""
         for stream in self.streams:
             if stream.index == stream_index:
-                return merged((*self.header_ranges(), *stream.ranges(start_s, end_s)), GAP_BYTES)
+                return merged((*self.header_ranges(), *merged(stream.ranges(start_s, end_s), GAP_BYTES)))
         raise KeyError(stream_index)
 
     def everything(self) -> tuple[ByteRange, ...]:
@@ -111,10 +111,13 @@ class Delivered:
     delivery: Delivery
 
 
-def source_map(size_bytes: int, index_ranges: Iterable[tuple[int, int]], video: Delivered, sounds: Sequence[Delivered]) -> SourceMap:
-    """The map of a file. `index_ranges`: the boxes outside the media data, and the headers of all boxes."""
+def source_map(
+    size_bytes: int, index_ranges: Iterable[tuple[int, int]], video: Delivered, sounds: Sequence[Delivered], gap_bytes: int = GAP_BYTES
+) -> SourceMap:
+    """The map of a file. `index_ranges`: the boxes outside the media data, and the headers of all boxes; between them, gaps of up to
+    `gap_bytes` are read over."""
     every = (video, *sounds)
-    header = merged((*index_ranges, *chain.from_iterable(first_samples(one) for one in every)), GAP_BYTES)
+    header = merged((*index_ranges, *chain.from_iterable(first_samples(one) for one in every)), gap_bytes)
     return SourceMap(size_bytes, tuple(chain.from_iterable(header)), tuple(_stream_map(one) for one in every))
 
 
@@ -128,6 +131,11 @@ def first_samples(one: Delivered) -> Iterator[tuple[int, int]]:
         yield track.positions[index], track.positions[index] + track.sizes[index]
         size += track.sizes[index]
         ticks += track.durations[index]
+
+
+def begun_earlier(stream: StreamMap, late: Sequence[int]) -> StreamMap:
+    """The same for a reader that begins at a stretch only if asked for a time so many ticks behind its beginning, and else before it."""
+    return replace(stream, times=tuple(map(add, stream.times, late)), look_ahead=stream.look_ahead + max(late))
 
 
 def _stream_map(one: Delivered) -> StreamMap:

@@ -3,8 +3,8 @@
     def test_something(clips: Clips) -> None:
         source = clips("rotated-90")
 
-Recipes: `tests/clip_recipes.py` (ordinary), `tests/clip_hazards.py` (good but awkward), `tests/clip_wrecks.py` (to be
-refused). A clip is made once and kept in a folder of the system's temporary directory
+Recipes: `tests/clip_recipes.py` (ordinary), `tests/clip_hazards.py` (good but awkward), `tests/clip_fragments.py` and others (of one
+container), `tests/clip_wrecks.py` (to be refused). A clip is made once and kept in a folder of the system's temporary directory
 that is named after the recipes and the FFmpeg program, so that several test runs share it, and a changed recipe never
 meets an old clip. A clip appears under its name only when it is complete (written aside, then renamed), so processes that
 make the same one at the same time do no harm. Nothing here knows what a test wants to prove.
@@ -25,13 +25,16 @@ import imageio_ffmpeg
 import pytest
 
 import tests.boxes
+import tests.clip_fragments
 import tests.clip_hazards
 import tests.clip_matroska
 import tests.clip_recipes as recipes
 import tests.clip_texts
 import tests.clip_wrecks
 
-SOURCES = (tests.boxes, recipes, tests.clip_hazards, tests.clip_matroska, tests.clip_texts, tests.clip_wrecks)
+SOURCES = (
+    tests.boxes, recipes, tests.clip_fragments, tests.clip_hazards, tests.clip_matroska, tests.clip_texts, tests.clip_wrecks,
+)  # fmt: skip
 
 
 class Clips:

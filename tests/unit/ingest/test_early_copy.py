@@ -11,6 +11,7 @@ from ingest.early_copy import FEW_PARTS, EarlyCopy, index_end
 from ingest.upload import MIB, UploadSession, UploadState
 from media.ids import AssetId, UploadId
 from media.isobmff import make_box
+from tests import fragment_files
 
 FTYP = make_box("ftyp", b"isom", bytes(12))
 FAST = FTYP + make_box("moov", bytes(1000)) + struct.pack(">I4s", 50 * MIB, b"mdat")
@@ -44,6 +45,8 @@ def session(offset: int = 0) -> UploadSession:
         (b"\x1aE\xdf\xa3" + bytes(100), 10**6, None),
         (FTYP + struct.pack(">I4s", 5, b"moov") + bytes(20), 10**6, None),
         (FAST, len(FTYP) + 1008, None),  # an index and nothing else
+        (fragment_files.FTYP + fragment_files.moov() + bytes(16), 10**6, None),
+        (fragment_files.FTYP + fragment_files.moov(fragmented=False) + bytes(16), 10**6, 463),
         (b"", 10, None),
     ],
 )
