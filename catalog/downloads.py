@@ -1,8 +1,8 @@
 """Static renditions of titles: whole files that somebody asked for, to be kept or edited. The only SQL about them.
 
-A file is called by its rung and its form ("720p.mp4") and is made once, from what is stored, by a job of low priority. It is no part of
-being ready: a title goes on without it. Each request makes a row with an id of its own, under which the object lies, so a file that is
-asked for again after it was deleted never meets the work of the first time.
+A file is called by its rung and its form ("720p.mp4"), or, of sound without pictures, by its track ("audio.m4a"), and is made once, from
+what is stored, by a job of low priority. It is no part of being ready: a title goes on without it. Each request makes a row with an id of
+its own, under which the object lies, so a file that is asked for again after it was deleted never meets the work of the first time.
 
 Whoever writes here has locked the asset.
 """
@@ -44,7 +44,7 @@ from media.plan import EncodePlan
 
 MAKE = "transcode.download"
 PRIORITY = -26  # behind everything that makes a title and measures it
-SUFFIXES = ("mp4", "webm")
+SUFFIXES, SOUND_SUFFIX = ("mp4", "webm"), "m4a"
 DownloadStatus = Literal["waiting", "making", "ready", "failed"]
 
 downloads = Table(
@@ -101,9 +101,12 @@ class MadeFile:
 
 
 def names_of(plan: EncodePlan, lost: Sequence[str] | frozenset[str] = ()) -> tuple[str, ...]:
-    """Every file that can be asked for. WebM has no HDR of ours, and a protected title no file, which would be its clear copy."""
+    """Every file that can be asked for. WebM has no HDR of ours, and a protected title no file, which would be its clear copy. Sound is a
+    file of its own where there are no pictures."""
     if plan.protection is not None:
         return ()
+    if not plan.video:
+        return tuple(f"{track.name}.{SOUND_SUFFIX}" for track in plan.audio if track.name not in lost)
     rungs = [rung for rung in plan.video if rung.name not in lost]
     return tuple(f"{rung.name}.{suffix}" for rung in rungs for suffix in SUFFIXES if suffix == "mp4" or rung.video_range == "SDR")
 

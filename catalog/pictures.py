@@ -106,6 +106,8 @@ def choose_poster(conn: Connection, asset: Asset) -> None:
     poster. Raises BadRequest for a time past the end.
     """
     time_s = asset.poster_time_s
+    if time_s is not None and asset.source is not None and asset.source.video is None:
+        raise BadRequest("There are no pictures in it, so no moment can be shown.", code="bad_time")
     if time_s is not None and asset.source is not None and time_s > asset.source.duration:
         raise BadRequest(f"The video lasts {float(asset.source.duration):.3f} s, so nothing is shown at {time_s:g} s.", code="bad_time")
     if asset.plan_digest is None:
@@ -135,7 +137,8 @@ def want_thumbnail(conn: Connection, asset_id: str, plan_digest: str, width: int
     of_asset = select(assets.c.plan_digest, assets.c.status).where(assets.c.id == asset_id).with_for_update(read=True)
     row = conn.execute(of_asset).one_or_none()
     known = row is not None and row.plan_digest == plan_digest and row.status not in GIVEN_UP and width in names.THUMBNAIL_WIDTHS
-    if not known or not 0 <= gop < load_plan(conn, asset_id).grid.gop_count:
+    plan = load_plan(conn, asset_id) if known else None
+    if plan is None or not plan.video or not 0 <= gop < plan.grid.gop_count:
         raise NotFound("There is no such picture.", code="picture_not_found")
     job = job_store.enqueue(conn, thumbnail_job(asset_id, plan_digest, width, gop))
     if job.state in (State.FAILED, State.CANCELLED):

@@ -31,6 +31,7 @@ FREE_BYTES, MOST_SHARED = 4_000_000, 2  # that packets may claim beyond those of
 JUDGED_PICTURES = 20_000  # from so many on it counts at once that they come too fast
 FASTEST = 240  # pictures per second, on average: what phones make for slow motion
 LONGEST_GAP_S = 600  # between two pictures: each second of it becomes pictures of ours
+ESTIMATED = frozenset({"mp3", "aac"})  # containers that do not say how long they are: the length is guessed from the first packets
 MISSING_S = Fraction(1, 2)  # containers are wrong about their length by less than this …
 MISSING_SHARE = Fraction(2, 100)  # … or by less than this share of it
 MISSING_BYTES_SHARE = 0.01
@@ -43,8 +44,9 @@ REASONS = {
     "truncated": "The end of the file is missing: the container promises more than it holds.",
     "unreadable": "The container could not be read to its end within the limits of time and memory.",
     "too_many_streams": "The file has more tracks than any camera or editor makes.",
-    "no_video_stream": "There is no video in the file, only sound, pictures or text.",
+    "no_video_stream": "There is neither video nor sound in the file, only pictures or text.",
     "no_pictures": "There is a video track, but no picture in it.",
+    "no_sound": "There is a track of sound and no video, and nothing is in the track.",
     "unsupported_codec": "A track is in a codec that is not accepted.",
     "encrypted": "The video is encrypted.",
     "dolby_vision_5": "The video is Dolby Vision without a base layer that ordinary screens can show (profile 5, or 10.0).",
@@ -110,13 +112,11 @@ def check_streams(found: Found, complaint: str, limits: Limits) -> Rejected | No
     """What can be refused before any packet is read. `complaint`: what ffprobe printed while it found the streams."""
     if found.streams > MAX_STREAMS:
         return _no("too_many_streams", f"The file has {found.streams} tracks; at most {MAX_STREAMS} are accepted.")
-    if found.video is None:
-        has = "only sound" if found.audio else "no moving picture"
-        cover = " and a cover picture" if found.attached_pictures and found.audio else ""
-        return _no("no_video_stream", f"There is no video in the file: it holds {has}{cover}.")
-    if found.video.index not in found.ticks:
-        return _no("unsupported_format", "The file does not say when its pictures are shown: it is damaged, or not a video.")
-    return next(_check_video(found.video, complaint, limits), None)
+    if found.leading is None:
+        return _no("no_video_stream", "There is neither video nor sound in the file that could be played.")
+    if found.leading not in found.ticks:
+        return _no("unsupported_format", "The file does not say when its pictures or its sound come: it is damaged, or neither.")
+    return None if found.video is None else next(_check_video(found.video, complaint, limits), None)
 
 
 def _check_video(video: FoundVideo, complaint: str, limits: Limits) -> Iterator[Rejected]:
@@ -173,15 +173,18 @@ def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limi
     missing = _missing(found, scan, shape, size_bytes)
     if missing is not None:
         return missing
+    what, piece = ("video", "pictures of the video") if found.video is not None else ("sound", "pieces of the sound")
+    if scan.spacing is None and found.video is None:
+        return _no("no_sound", "There is a track of sound in the file, but nothing in it.")
     if scan.spacing is None:
         return _no("no_pictures", "There is a video track in the file, but no picture in it.")
     gap = max(scan.spacing.longest, scan.last_duration)
     first, end = _span(scan)
     if end - first > limits.duration_s:
-        return _no("too_long", f"The video lasts {spoken(end - first)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
+        return _no("too_long", f"The {what} lasts {spoken(end - first)}; at most {spoken(Fraction(limits.duration_s))} are accepted.")
     if gap > LONGEST_GAP_S:
-        return _no("broken_timestamps", f"Between two pictures of the video {spoken(gap)} pass, which no camera does.")
-    too_fast = _too_fast(scan.spacing.pictures, scan.spacing.last - scan.spacing.first)
+        return _no("broken_timestamps", f"Between two {piece} {spoken(gap)} pass, which nothing that records does.")
+    too_fast = _too_fast(scan.spacing.pictures, scan.spacing.last - scan.spacing.first) if found.video is not None else None
     if too_fast is not None:
         return too_fast
     return Accepted(media_info(found, scan, size_bytes))
@@ -195,6 +198,8 @@ def _span(scan: Scan, stream: int | None = None) -> tuple[Fraction, Fraction]:
 
 def _missing(found: Found, scan: Scan, shape: Shape, size_bytes: int) -> Rejected | None:
     """Whether the end of the file is missing: tracks that stop before their headers say, or boxes that go on past the end."""
+    if found.container in ESTIMATED:
+        return None
     first, held = _span(scan)
     claims = [(first, held, found.claimed_end)]
     if found.video is not None:

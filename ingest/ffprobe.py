@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from kit.errors import Rejected
 from kit.process import Command
 from kit.sandbox import Confinement
 from media import accepted
-from media.info import AudioStream, Hdr, MediaInfo, SubtitleStream, VideoStream
+from media.info import AudioStream, CoverPicture, Hdr, MediaInfo, SubtitleStream, VideoStream
 
 STREAMS_LIMIT_S = 20.0  # a good file takes a tenth of a second; both together end within a minute
 PACKETS_LIMIT_S = 35.0
@@ -39,6 +39,7 @@ COUNTED_BYTES_PER_CPU_S = 1e6  # of a slow machine that reads 60,000 packets a s
 MEMORY_BYTES = 448 * 1024 * 1024  # beside the program itself, which is some 40 MiB
 MAX_ALLOC_BYTES = 256 * 1024 * 1024  # for one block of ffprobe's memory
 TITLE_CHARS = 200
+PADDING_S = Fraction(1, 5)  # an encoder's silence behind the end of sound is shorter
 
 _STREAM = (
     "index,codec_type,codec_name,has_b_frames,width,height,sample_aspect_ratio,pix_fmt,bits_per_raw_sample,field_order,color_range,color_space,"
@@ -130,6 +131,14 @@ class Found:
     subtitles: tuple[SubtitleStream, ...] = ()
     chapters: int = 0
     closed_captions: bool = False
+    cover: CoverPicture | None = None
+
+    @property
+    def leading(self) -> int | None:
+        """The stream whose packets say what the file holds: the pictures, or the first sound of a file without any."""
+        if self.video is not None:
+            return self.video.index
+        return self.audio[0].index if self.audio else None
 
 
 def _guarded(ffprobe: str, max_pixels: int) -> tuple[str, ...]:
@@ -198,25 +207,22 @@ def parse_streams(text: str) -> Found:
         subtitles=tuple(_subtitle(stream) for stream in streams if stream.get("codec_type") == "subtitle"),
         chapters=_count(_mapping(answer).get("chapters")),
         closed_captions=bool(moving) and _integer(moving[0].get("closed_captions")) == 1,
+        cover=next((picture for stream in streams if _is_still(stream) and (picture := _cover(stream)) is not None), None),
     )
 
 
 def media_info(found: Found, scan: Scan, size_bytes: int) -> MediaInfo:
-    """What both answers say together. Raises Rejected when there is no video, or no picture in it."""
-    if found.video is None:
-        raise Rejected("There is no video in the file.", code="no_video_stream")
-    if scan.spacing is None:
-        raise Rejected("There is a video track in the file, but no picture in it.", code="no_pictures")
-    spacing = scan.spacing
-    rate = frame_rate.choose(spacing, found.video.claimed_rates)
-    if rate.constant and spacing.average > 0:
-        end = spacing.first + spacing.pictures / rate.source
-    else:
-        end = spacing.last + (scan.last_duration or 1 / rate.source)
-    video = _video_stream(found.video, rate, scan, end)
+    """What both answers say together. Raises Rejected when there is neither video nor sound, or nothing in it."""
+    video = None if found.video is None else _pictures(found.video, scan)
     audio = tuple(_audio_stream(stream, scan) for stream in found.audio if stream.index in scan.reach)
-    first = min([video.start, *(stream.start for stream in audio)])
-    last = max([video.end, *(stream.end for stream in audio)])
+    if video is None:
+        audio = tuple(_without_padding(made, stream) for made in audio for stream in found.audio if stream.index == made.index)
+    spans = [*([] if video is None else [(video.start, video.end)]), *((stream.start, stream.end) for stream in audio)]
+    if not found.audio and video is None:
+        raise Rejected("There is neither video nor sound in the file.", code="no_video_stream")
+    if all(start == end for start, end in spans):
+        raise Rejected("There is a track of sound in the file, but nothing in it.", code="no_sound")
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
     return MediaInfo(
         container=found.container,
         size_bytes=size_bytes,
@@ -228,7 +234,21 @@ def media_info(found: Found, scan: Scan, size_bytes: int) -> MediaInfo:
         subtitles=found.subtitles,
         chapters=found.chapters,
         closed_captions=found.closed_captions,
+        cover=found.cover if video is None else None,
     )
+
+
+def _pictures(found: FoundVideo, scan: Scan) -> VideoStream:
+    """Raises Rejected when there is no picture."""
+    if scan.spacing is None:
+        raise Rejected("There is a video track in the file, but no picture in it.", code="no_pictures")
+    spacing = scan.spacing
+    rate = frame_rate.choose(spacing, found.claimed_rates)
+    if rate.constant and spacing.average > 0:
+        end = spacing.first + spacing.pictures / rate.source
+    else:
+        end = spacing.last + (scan.last_duration or 1 / rate.source)
+    return _video_stream(found, rate, scan, end)
 
 
 def _video_stream(found: FoundVideo, rate: Rate, scan: Scan, end: Fraction) -> VideoStream:
@@ -282,6 +302,17 @@ def _audio_stream(found: FoundAudio, scan: Scan) -> AudioStream:
         visual_impaired=found.visual_impaired,
         hearing_impaired=found.hearing_impaired,
     )
+
+
+def _without_padding(made: AudioStream, found: FoundAudio) -> AudioStream:
+    """Without the silence that an encoder has put behind the end: headers know of it, packets do not."""
+    claimed = found.claimed_end
+    return replace(made, end=claimed) if claimed is not None and made.start < claimed < made.end < claimed + PADDING_S else made
+
+
+def _cover(stream: Mapping[str, Any]) -> CoverPicture | None:
+    codec = _text(stream.get("codec_name"))
+    return CoverPicture(_index(stream) or 0, codec) if codec in accepted.PICTURE_CODECS else None
 
 
 def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | None) -> FoundVideo:

@@ -212,9 +212,10 @@ class _Prober:
 
     def packets(self, found: Found, progress: Progress | None) -> Scan:
         """Every packet of the file, summed up. A damaged end is no error here: the sums show it."""
-        assert found.video is not None
-        packets = PacketScan(found.video.index, found.video.reorder_depth, found.ticks)
-        claimed = found.video.claimed_end or found.claimed_end
+        assert found.leading is not None
+        depth = 0 if found.video is None else found.video.reorder_depth
+        packets = PacketScan(found.leading, depth, found.ticks)
+        claimed = (found.video.claimed_end if found.video is not None else None) or found.claimed_end
         seen = 0
 
         def count(line: str) -> None:
@@ -222,8 +223,9 @@ class _Prober:
             packets.line(line)
             seen += 1
             if seen % REPORT_EVERY == 0:
+                pictures = 0 if found.video is None else packets.pictures
                 held_bytes, span = packets.held_bytes, packets.span
-                _refuse(checks.check_count(packets.pictures, seen, self._size_bytes, held_bytes=held_bytes, span=span))
+                _refuse(checks.check_count(pictures, seen, self._size_bytes, held_bytes=held_bytes, span=span))
                 if progress is not None and claimed:
                     progress(min(1.0, float(packets.position / claimed)))
 

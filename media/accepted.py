@@ -12,7 +12,6 @@ from __future__ import annotations
 
 PROTOCOLS = ("file",)
 
-# Audio containers are here only so that the answer to an MP3 is "there is no video in it", not "what is this?".
 DEMUXERS = ("mov", "matroska", "mpegts", "mpeg", "avi", "flv", "mxf", "ogg", "asf", "mp3", "wav", "flac", "aac")
 
 # ffprobe's codec names, each with the decoders that may read it (their names differ where a codec has several).
@@ -71,7 +70,10 @@ AUDIO_CODECS = {
     },
 }
 
-# Read by ffprobe only to describe a file: cover pictures, and subtitles, which are listed but not converted yet.
+# Cover pictures of music.
+PICTURE_CODECS = {"mjpeg": ("mjpeg",), "png": ("png",), "bmp": ("bmp",), "gif": ("gif",), "webp": ("webp",)}
+
+# Read by ffprobe only to describe a file: cover pictures of videos, and subtitles, which are listed but not converted yet.
 OTHER_DECODERS = (
     *("png", "bmp", "gif", "webp"),
     *("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "pgssub", "dvdsub", "dvbsub", "cc_dec"),

@@ -3,6 +3,7 @@
 The grid is fixed before anything is encoded: a constant frame rate, a number of frames, and from these the groups of
 pictures (2 s) and segments (three groups: 6.000 s, or 6.006 s at NTSC rates) as integer frame ranges. Seconds are never
 used to cut, so nothing drifts. Audio segments end at the AAC frame nearest to each video boundary, so their sum is exact.
+Sound without pictures has a grid of AAC frames (`AAC_FRAME_RATE`): 282 of them are a segment of 6.016 s.
 
 Sources: Apple HLS authoring specification 7.5 and 8.22 (segments of about 6 s, same boundaries in all variants),
 ISO/IEC 14496-3 (1,024 samples in an AAC-LC frame).
@@ -18,6 +19,7 @@ GOP_S = 2
 GOPS_PER_SEGMENT = 3
 AAC_FRAME_SAMPLES = 1024
 AUDIO_RATE_HZ = 48_000
+AAC_FRAME_RATE = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)  # 46.875 frames per second
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,14 @@ class AudioStream:
 
 
 @dataclass(frozen=True, slots=True)
+class CoverPicture:
+    """A still picture that comes with the sound."""
+
+    index: int
+    codec: str  # one of `accepted.PICTURE_CODECS`
+
+
+@dataclass(frozen=True, slots=True)
 class SubtitleStream:
     """One subtitle stream of the source, text or pictures."""
 
@@ -78,7 +86,7 @@ class SubtitleStream:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """A source that was accepted."""
+    """A source that was accepted: a video, with sound or without, or sound alone."""
 
     container: str  # ffprobe's format name, e.g. "mov,mp4,m4a,3gp,3g2,mj2"
     size_bytes: int
@@ -90,3 +98,4 @@ class MediaInfo:
     subtitles: tuple[SubtitleStream, ...] = ()
     chapters: int = 0
     closed_captions: bool = False  # EIA-608 or 708 inside the pictures
+    cover: CoverPicture | None = None  # of sound alone

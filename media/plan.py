@@ -35,7 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class EncodePlan:
-    """How one source becomes renditions.
+    """How one source becomes renditions. Sound without pictures has no video, no chunks and no groups.
 
     `origin` is the source time that becomes presentation time 0. `groups` lists rung names by the FFmpeg process that
     makes them (one decode for each chunk and group), in the order in which they should be made.

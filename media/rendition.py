@@ -40,7 +40,7 @@ class AudioRendition:
     Renditions of one `group` have the same codec and number of channels; the same track may be in several groups.
     """
 
-    name: str  # "audio" of the track that is heard unless somebody chooses; "audio-2", "audio-51" …
+    name: str  # "audio" of the track that is heard unless somebody chooses; "audio-2", "audio-51", "audio-low" …
     source_index: int  # stream index inside the source
     channels: int
     sample_rate_hz: int

@@ -231,7 +231,7 @@ class Origin:
                 return self._segment(_Awaited(ask, place, None), facts)
             plan = catalog.load_plan(conn, asset)
             width = width_of(wanted.rendition)
-            if plan.digest != wanted.plan or width not in names.THUMBNAIL_WIDTHS or wanted.index >= plan.grid.gop_count:
+            if plan.digest != wanted.plan or width not in names.THUMBNAIL_WIDTHS or not plan.video or wanted.index >= plan.grid.gop_count:
                 raise NotFound("There is no such picture.", code="picture_not_found")
             rung = names.rung_for(plan, width, lost.names(conn, asset, plan.digest))
             there = catalog.is_recorded(conn, asset, plan.digest, rung.name, place_of_gop(wanted.index, plan.grid.segment_count)[0])

@@ -14,6 +14,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "m4s": "video/iso.segment",
     "mp4": "video/mp4",
     "webm": "video/webm",
+    "m4a": "audio/mp4",
     "jpg": "image/jpeg",
     "vtt": "text/vtt",
 }

@@ -41,7 +41,7 @@ _CURRENT: Mapping[str, Kind] = {
 }  # fmt: skip
 _TEXT = re.compile(r"t/(?P<text>[0-9a-f]{40})/(?:(?P<playlist>index\.m3u8)|(?P<whole>whole\.vtt)|(?P<index>[0-9]{5,9})\.vtt)")
 _KEY = re.compile(r"key/(?P<key>[0-9a-f]{32})")
-_DOWNLOAD = re.compile(r"download/(?P<file>[0-9a-z][0-9a-z_-]{0,63}\.(?:mp4|webm))")
+_DOWNLOAD = re.compile(r"download/(?P<file>[0-9a-z][0-9a-z_-]{0,63}\.(?:mp4|webm|m4a))")
 _OF_RENDITION = re.compile(
     r"(?P<plan>[0-9a-z_-]{8,128})/(?P<rendition>[0-9a-z][0-9a-z_-]{0,63})/"
     r"(?:(?P<playlist>index|iframes)\.m3u8|(?P<init>init)\.mp4|(?P<gop>i/)?(?P<index>[0-9]{5,9})\.m4s)"

@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from urllib.parse import parse_qs
 
-from kit.errors import BadRequest
+from kit.errors import BadRequest, NotFound
 from media import pictures
 from media.plan import EncodePlan
 from origin.caching import POLICIES
@@ -34,7 +34,9 @@ def moment(query: str) -> tuple[Fraction, int]:
 
 
 def redirection(plan: EncodePlan, query: str) -> Answer:
-    """To the picture that shows this moment. Raises BadRequest."""
+    """To the picture that shows this moment. Raises BadRequest, and NotFound where there is only sound."""
+    if not plan.video:
+        raise NotFound("There are no pictures in it.", code="picture_not_found")
     time_s, width = moment(query)
     where = f"{plan.digest}/{pictures.thumbnail(width, pictures.gop_at(plan, time_s))}"
     return Answer(302, {**COMMON_HEADERS, **POLICIES["moment"].headers(), "Location": where, "Content-Length": "0"})

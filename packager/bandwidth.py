@@ -46,9 +46,14 @@ def track_rates(track: Track, target_s: int) -> Rates:
 
 def variant_rates(video: VideoTrack, heard: Sequence[AudioTrack], target_s: int) -> Rates:
     """What a player needs for this rung with the dearest sound of a group."""
-    picture, sounds = track_rates(video, target_s), [track_rates(track, target_s) for track in heard]
-    average = max((sound.bitrate_bps for sound in sounds), default=0)
-    return Rates(picture.bitrate_bps + average, picture.peak_bps + max((sound.peak_bps for sound in sounds), default=0))
+    picture, sound = track_rates(video, target_s), sound_rates(heard, target_s)
+    return Rates(picture.bitrate_bps + sound.bitrate_bps, picture.peak_bps + sound.peak_bps)
+
+
+def sound_rates(heard: Sequence[AudioTrack], target_s: int) -> Rates:
+    """What a player needs for the dearest of these; nothing where there is none."""
+    found = [track_rates(track, target_s) for track in heard]
+    return Rates(max((rates.bitrate_bps for rates in found), default=0), max((rates.peak_bps for rates in found), default=0))
 
 
 def iframe_rates(video: VideoTrack, target_s: int, *, padded: bool = False) -> Rates:

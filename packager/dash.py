@@ -16,6 +16,7 @@ ISO/IEC 23091 (code points of colours), DASH-IF guidelines for interoperability 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import groupby
 from typing import Any, Literal
@@ -42,8 +43,8 @@ _TEXT_BPS = 1000
 
 
 def render(presentation: Presentation, plan: EncodePlan) -> dict[Piece, str]:
-    """The pieces of the manifest, without text tracks. `presentation` must have a video rendition."""
-    sets = [*_video_sets(presentation, plan), *(_audio_set(track, presentation, plan) for track in presentation.audio)]
+    """The pieces of the manifest, without text tracks. `presentation` must have a rendition."""
+    sets = [*_video_sets(presentation, plan), *_audio_sets(presentation, plan)]
     for number, made in enumerate(sets, 1):
         made.set("id", str(number))
     head = (
@@ -93,8 +94,17 @@ def _video_sets(presentation: Presentation, plan: EncodePlan) -> Iterable[Elemen
         yield made
 
 
-def _audio_set(track: AudioTrack, presentation: Presentation, plan: EncodePlan) -> Element:
-    spec = track.spec
+def _audio_sets(presentation: Presentation, plan: EncodePlan) -> Iterable[Element]:
+    """One for each track in as many channels, with all of its rates: what a player may switch between by itself."""
+    forms: dict[AudioRendition, list[AudioTrack]] = {}
+    for track in presentation.audio:
+        alike = replace(track.spec, name="", group="", bitrate_bps=0, gain_db=0.0)
+        forms.setdefault(alike, []).append(track)
+    return [_audio_set(tracks, presentation, plan) for tracks in forms.values()]
+
+
+def _audio_set(tracks: Sequence[AudioTrack], presentation: Presentation, plan: EncodePlan) -> Element:
+    track, spec = tracks[0], tracks[0].spec
     made = Element("AdaptationSet", contentType="audio", mimeType="audio/mp4", lang=quotable(spec.language) or "und")
     made.set("segmentAlignment", "true")
     made.set("startWithSAP", "1")
@@ -104,7 +114,8 @@ def _audio_set(track: AudioTrack, presentation: Presentation, plan: EncodePlan) 
         SubElement(made, "Accessibility", schemeIdUri="urn:tva:metadata:cs:AudioPurposeCS:2007", value="1")
     _role(made, _audio_role(spec))
     made.append(_template(track.timescale, track.spans, plan))
-    made.append(_representation(track, presentation.target_duration_s, {"audioSamplingRate": str(spec.sample_rate_hz)}))
+    for one in tracks:
+        made.append(_representation(one, presentation.target_duration_s, {"audioSamplingRate": str(one.spec.sample_rate_hz)}))
     return made
 
 

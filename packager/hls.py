@@ -23,7 +23,7 @@ from fractions import Fraction
 from media import keys
 from media.ids import PlanDigest
 from packager import sound
-from packager.bandwidth import expected_video, iframe_rates, variant_rates
+from packager.bandwidth import expected_video, iframe_rates, sound_rates, variant_rates
 from packager.presentation import Presentation, Track, VideoTrack
 from packager.protection import KeyTag
 from packager.sound import AudioGroup
@@ -34,25 +34,45 @@ FIRST_VARIANT_BPS = 2_000_000  # Apple's default variant: what a player starts w
 _MAP_VERSION = 6  # EXT-X-MAP in a playlist of whole segments; fractional EXTINF needs only 3
 _IFRAMES_VERSION = 5  # EXT-X-MAP in a playlist of I-frames; EXT-X-I-FRAMES-ONLY needs only 4
 _MULTIVARIANT_VERSION = 4  # asks for nothing itself; section 7 suggests 4 so that clients without EXT-X-MEDIA stay away
+_MULTIVARIANT_HEAD = ("#EXTM3U", f"#EXT-X-VERSION:{_MULTIVARIANT_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS")
 
 
 def render_multivariant(presentation: Presentation, plan: PlanDigest) -> str:
-    """The multivariant playlist, as found at `main.m3u8`. `presentation` must have a video rendition.
+    """The multivariant playlist, as found at `main.m3u8`. `presentation` must have a rendition.
 
     Which variant comes first is decided by the plan, so measuring changes nothing but numbers. It is one of H.264, which everything
     plays: a player may begin with it before it has looked at the others.
     """
     target_s, heard = presentation.target_duration_s, sound.groups(presentation.audio)
+    if not presentation.video:
+        return _text([*_MULTIVARIANT_HEAD, *_sound_alone(heard, plan, target_s)])
     common = [video for video in presentation.video if video.spec.codec == "h264"] or presentation.video
     first = min(common, key=lambda video: abs(expected_video(video.spec).bitrate_bps - FIRST_VARIANT_BPS))
     ordered = [first, *(video for video in presentation.video if video is not first)]
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_MULTIVARIANT_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [line for group in heard for line in sound.media_lines(group, plan)]
+    lines = [*_MULTIVARIANT_HEAD, *(line for group in heard for line in sound.media_lines(group, plan))]
     for group in heard or (None,):
         for video in ordered:
             lines += [_variant(video, group, target_s), f"{plan}/{video.spec.name}/index.m3u8"]
     lines += [_iframe_variant(video, plan, presentation) for video in presentation.video]
     return _text(lines)
+
+
+def _sound_alone(groups: Sequence[AudioGroup], plan: PlanDigest, target_s: int) -> list[str]:
+    """The variants of a title without pictures: one for each form of the sound, whose playlist is that of the track that is heard unless
+    somebody chooses. EXT-X-MEDIA is there only where there is something to choose, a track or its surround form."""
+    groups = [group for group in groups if group.members[0].spec.group == group.name]
+    chosen = len(groups[0].members) > 1 or len({group.members[0].spec.channels for group in groups}) > 1
+    lines = [line for group in groups if chosen for line in sound.media_lines(group, plan)]
+    for group in groups:
+        rates = sound_rates(group.members, target_s)
+        attributes = [
+            f"BANDWIDTH={rates.peak_bps}",
+            f"AVERAGE-BANDWIDTH={rates.bitrate_bps}",
+            f'CODECS="{",".join(group.codecs)}"',
+            *([f'AUDIO="{group.name}"'] if chosen else []),
+        ]
+        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{plan}/{group.members[0].spec.name}/index.m3u8"]
+    return lines
 
 
 def _variant(video: VideoTrack, heard: AudioGroup | None, target_s: int) -> str:

@@ -70,7 +70,7 @@ class Presentation:
 
 
 def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
-    """The presentation as it will be, `without` the rungs that were given up."""
+    """The presentation as it will be, `without` the renditions that were given up."""
     grid = plan.grid
     indexes = range(grid.segment_count)
     spans = tuple(_scaled(grid.segment_bounds(index), grid.frame_ticks) for index in indexes)
@@ -78,7 +78,7 @@ def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
     gop_ticks = tuple((end - first) * grid.frame_ticks for first, end in bounds)
     video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video if rung.name not in without)
     heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
-    audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard) for track in plan.audio)
+    audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard) for track in plan.audio if track.name not in without)
     return Presentation(grid.target_duration_s, grid.duration, video, audio, is_padded(plan))
 
 

@@ -20,7 +20,9 @@ _PIECE_BYTES = 256 * 1024
 def download(
     *,
     asset_id: Annotated[str, typer.Argument(metavar="ASSET_ID", help="The video.")],
-    name: Annotated[str, typer.Option("--name", help="Such as 720p.mp4 or 720p.webm; without one, the largest MP4.")] = "",
+    name: Annotated[
+        str, typer.Option("--name", help="Such as 720p.mp4, 720p.webm or audio.m4a; without one, the largest MP4, or the sound.")
+    ] = "",
     target: Annotated[Path | None, typer.Option("-o", "--output", help="Where to write it; without one, its own name here.")] = None,
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -45,9 +47,10 @@ def download(
 
 
 def _largest(available: list[str]) -> str:
-    """The list ascends by size. The API refuses what is not there with a sentence of its own."""
+    """The list of films ascends by size, and the main track of sound comes first. The API refuses what is not there with a sentence."""
     films = [name for name in available if name.endswith(".mp4")]
-    return films[-1] if films else "1080p.mp4"
+    sounds = [name for name in available if name.endswith(".m4a")]
+    return films[-1] if films else sounds[0] if sounds else "1080p.mp4"
 
 
 def _made(api: Any, path: str, name: str, clock: Any) -> dict[str, Any]:

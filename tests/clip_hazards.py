@@ -414,3 +414,11 @@ def _mp3_cover(shop: Workshop) -> None:
     """Audio whose only picture is its cover."""
     options = ("-map", "0", "-map", "1", "-c:a", "libmp3lame", "-c:v", "copy", "-disposition:v:0", "attached_pic")
     shop.ffmpeg(*tone(3), "-i", _cover(shop), *options, str(shop.out))
+
+
+@recipe("words-only", ".mkv")
+def _words_only(shop: Workshop) -> None:
+    """Subtitles of nothing."""
+    words = shop.out.with_name("words-only.srt")
+    words.write_text("1\n00:00:00,000 --> 00:00:02,000\nHello\n")
+    shop.ffmpeg("-i", str(words), "-c:s", "srt", str(shop.out))

@@ -94,7 +94,7 @@ def encode(
 
 
 def _video(world: World, work: Work, inits: Mapping[str, bytes], runs: list[Completed]) -> Iterator[tuple[str, list[Segment]]]:
-    opening: dict[str, Sequence[int]] = {work.plan.video[0].name: range(1)}
+    opening: dict[str, Sequence[int]] = {rung.name: range(1) for rung in work.plan.video[:1]}
     rest = [_without(opening, chunk.of(group)) for chunk in work.plan.chunks for group in work.plan.groups]
     for wanted in [part for some in (opening, *rest) for part in parts(work.plan, some)]:
         runs.append(run(world, encode_command(work, wanted)))

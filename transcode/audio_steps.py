@@ -45,7 +45,7 @@ def _whole(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
     if len(title.stored(track.name, range(title.plan.grid.segment_count))) == title.plan.grid.segment_count:
         _measure_stored(title, track, job, beat)
         return
-    with title.work(job, audio_needs(title.plan, track, title.video, 0, title.plan.grid.audio_frames)) as work:
+    with title.work(job, audio_needs(title.plan, track, title.source.video, 0, title.plan.grid.audio_frames)) as work:
         published = _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan), beat)
 
         def tell(report: Report) -> None:
@@ -74,12 +74,14 @@ def _measure_stored(title: Title, track: AudioRendition, job: Job, beat: Beat) -
 
 def measured_gains(world: World, asset: Asset, plan: EncodePlan, job: Job) -> dict[str, float]:
     """The first of two passes, before anything is encoded: by how many decibels to change each rendition (`transcode.loudness`)."""
-    if asset.source is None or asset.source.video is None or asset.source_key is None or asset.source_size_bytes is None:
+    if asset.source is None or asset.source_key is None or asset.source_size_bytes is None:
         raise StepFailed("The asset has no source.", code="no_source")
     with world.db.connect() as conn:
         places = catalog.store.load_source_map(conn, asset.id)
-    whole = [audio_needs(plan, track, asset.source.video, 0, plan.grid.audio_frames).audio for track in plan.audio]
-    ranges = None if places is None else merged([piece for item in whole if item is not None for piece in places.audio_ranges(*item)])
+    needs = [audio_needs(plan, track, asset.source.video, 0, plan.grid.audio_frames) for track in plan.audio]
+    whole = [item.audio for item in needs if item is not None and item.audio is not None]
+    known = places is not None and len(whole) == len(needs)
+    ranges = merged([piece for item in whole for piece in places.audio_ranges(*item)]) if places is not None and known else None
     settings = world.settings
     limit = settings.scratch_budget_bytes or None
     with (
@@ -98,7 +100,8 @@ def _measure(title: Title, track: AudioRendition, work: Work, beat: Beat) -> Non
 
 def audio_segment(title: Title, track: AudioRendition, index: int, job: Job, beat: Beat) -> Measured:
     if not title.stored(track.name, [index]):
-        with title.work(job, audio_needs(title.plan, track, title.video, *audio_run(title.plan, title.source.container, index))) as work:
+        run_of = audio_run(title.plan, title.source.container, index)
+        with title.work(job, audio_needs(title.plan, track, title.source.video, *run_of)) as work:
             command, skip = audio_segment_command(work, track, index)
             run(title.world, command)
             _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan, index, skip, index + 1), beat).finish()

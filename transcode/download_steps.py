@@ -1,7 +1,8 @@
 """The step that makes a static rendition, of what is stored: the source is not touched, and an MP4 costs no encode.
 
 The segments of the rung and of the main track of sound are joined into two files on the local disk, piece by piece, and
-FFmpeg writes one file of both within the sandbox. It may take its time: nobody's title waits for it.
+FFmpeg writes one file of both within the sandbox; where there are no pictures, of the sound alone. It may take its time:
+nobody's title waits for it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
 from media import keys
-from transcode.ffmpeg.download import Parts, mp4_command, webm_command
+from transcode.ffmpeg.download import Parts, m4a_command, mp4_command, webm_command
 from transcode.progress import Report
 from transcode.running import run
 from transcode.title import Title, open_title
 
-_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
+_TYPES = {"mp4": "video/mp4", "webm": "video/webm", "m4a": "audio/mp4"}
 _FETCHED, _WRITTEN = 0.3, 0.8  # shares of the progress
 _PIECE_BYTES = 1 << 20
 
@@ -37,20 +38,23 @@ def download(world: World, job: Job, beat: Beat) -> MadeFile:
         file = downloads.by_id(conn, str(job.args["id"]))
     slim = open_title(world, file.asset_id)
     sound = slim.plan.main_audio
-    title = open_title(world, file.asset_id, [file.rendition, *([] if sound is None else [sound.name])])
+    pictures = bool(slim.plan.video)
+    title = open_title(world, file.asset_id, [file.rendition, *([sound.name] if sound is not None and pictures else [])])
     if title.plan.digest != file.plan_digest:
         raise NotFound("This file is of a plan that the video does not have any more.")
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
         (out_dir := folder / "out").mkdir()
-        video = _joined(title, file.rendition, folder / "video.mp4")
-        audio = None if sound is None else _joined(title, sound.name, folder / "audio.mp4")
-        beat.progress(_FETCHED)
-        duration_s = float(title.plan.grid.duration)
-        channels = 0 if sound is None else sound.channels
-        rung = title.plan.rendition(file.rendition)
-        parts = Parts(rung, video, audio, channels, duration_s, out_dir, tools.ffmpeg(world.settings))
+        duration_s, program = float(title.plan.grid.duration), tools.ffmpeg(world.settings)
         target = out_dir / f"file.{file.suffix}"
-        command = mp4_command(parts, target) if file.suffix == "mp4" else webm_command(parts, target)
+        first = _joined(title, file.rendition, folder / "first.mp4")
+        if pictures:
+            audio = None if sound is None else _joined(title, sound.name, folder / "audio.mp4")
+            channels = 0 if sound is None else sound.channels
+            parts = Parts(title.plan.rendition(file.rendition), first, audio, channels, duration_s, out_dir, program)
+            command = mp4_command(parts, target) if file.suffix == "mp4" else webm_command(parts, target)
+        else:
+            command = m4a_command(first, target, duration_s, program)
+        beat.progress(_FETCHED)
         run(world, command, _progress(beat, duration_s))
         if not target.exists() or target.stat().st_size == 0:
             raise StepFailed("No file could be made of the stored segments.", code="encode_failed")

@@ -27,7 +27,7 @@ from media.isobmff import first_sample, read_fragments, timescale, write_fragmen
 from media.rendition import VideoRendition
 from media.segments import Fragment
 from transcode.ffmpeg.picture import Stored, preview_command, sheet_command, thumbnail_command
-from transcode.poster_steps import store
+from transcode.pictures_made import store
 from transcode.running import run
 from transcode.title import Title, open_title
 

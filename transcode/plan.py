@@ -5,6 +5,7 @@ chunks and which process makes which rung. The digest covers all of it, so equal
 
 Presentation time 0 is the first video frame, or the start of the audio when that comes clearly earlier (the first picture is then
 shown from the start). The title ends with its video, or with its audio when that goes on clearly longer (the last picture then stays).
+Sound without pictures begins and ends with its main track, to the AAC frame, and has no rungs and no chunks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
-from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
+from media.grid import AAC_FRAME_RATE, AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
 from media.info import AudioStream, MediaInfo, VideoStream
 from media.plan import Chunk, EncodePlan
@@ -48,11 +50,10 @@ class PlanOptions:
 
 
 def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder: str) -> EncodePlan:
-    """The plan. `encoder` names the FFmpeg build. Raises ValueError when `info` has no video (the probe refuses those)."""
-    video = info.video
+    """The plan. `encoder` names the FFmpeg build. Raises ValueError when `info` has neither video nor sound (the probe refuses those)."""
+    video, heard = info.video, main_track(info.audio)
     if video is None:
-        raise ValueError("a plan needs a video stream")
-    heard = main_track(info.audio)
+        return _sound_plan(info, heard, source_digest, encoder)
     origin = _origin(video, heard)
     grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, heard) - origin) * video.frame_rate)))
     light = Light(range_of(video), video.mastering_display, video.content_light)
@@ -70,6 +71,25 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
         groups=_groups(ladder, lowest_first=options.lowest_first),
     )
     return _with_digest(plan)
+
+
+def _sound_plan(info: MediaInfo, heard: AudioStream | None, source_digest: str, encoder: str) -> EncodePlan:
+    """Of sound without pictures. The last AAC frame may go on into silence; nothing is cut off."""
+    if heard is None:
+        raise ValueError("a plan needs video or sound")
+    return _with_digest(
+        EncodePlan(
+            digest=PlanDigest(""),
+            source_digest=source_digest,
+            encoder=encoder,
+            grid=SegmentGrid(AAC_FRAME_RATE, max(1, ceil((heard.end - heard.start) * AAC_FRAME_RATE))),
+            origin=heard.start,
+            video=(),
+            audio=renditions(info.audio, alone=True),
+            chunks=(),
+            groups=(),
+        )
+    )
 
 
 def with_gains(plan: EncodePlan, gains_db: Mapping[str, float]) -> EncodePlan:
@@ -208,8 +228,11 @@ def picture_needs(times: Sequence[Fraction]) -> Needs:
     return Needs(video=tuple((time, time) for time in times))
 
 
-def audio_needs(plan: EncodePlan, track: AudioRendition, video: VideoStream, first: int, end: int) -> Needs:
-    """What the encoding of the AAC frames [first, end) of `track` reads. FFmpeg begins to read at a keyframe of the video."""
+def audio_needs(plan: EncodePlan, track: AudioRendition, video: VideoStream | None, first: int, end: int) -> Needs | None:
+    """What the encoding of the AAC frames [first, end) of `track` reads. FFmpeg begins to read at a keyframe of the video; without video
+    nobody knows where, and everything is read (None)."""
+    if video is None:
+        return None
     frame = Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
     start = plan.origin + first * frame
     keyframe = max((time for time in video.keyframes if time <= start), default=min(video.start, start))
@@ -217,7 +240,7 @@ def audio_needs(plan: EncodePlan, track: AudioRendition, video: VideoStream, fir
 
 
 def poster_size(plan: EncodePlan) -> tuple[int, int]:
-    """Width and height of the poster: the top rung's shape, at most 1280 wide and even."""
+    """Width and height of the poster of a video: the top rung's shape, at most 1280 wide and even."""
     top = plan.video[-1]
     width = min(POSTER_WIDTH, top.width)
     return width, max(2, 2 * round(Fraction(top.height * width, top.width) / 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,27 +9,29 @@ from sqlalchemy import Connection
 
 from catalog import pictures
 from catalog.pictures import Made, Picture
-from kit.errors import HeadwaterError, Rejected, StepFailed
+from kit.errors import Rejected, StepFailed
 from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
-from media import keys
 from media import pictures as names
 from media.plan import EncodePlan
+from transcode.cover_steps import cover_poster
 from transcode.ffmpeg.picture import look_path, poster_command, poster_path, still_command
 from transcode.ffmpeg.run import Work
+from transcode.pictures_made import require_wanted, store
 from transcode.plan import READ_ON_S, Needs, lead_in_keyframe, picture_needs
 from transcode.poster import Look, best, candidates
 from transcode.running import run
 from transcode.title import Title, open_title
 
-JPEG = "image/jpeg"
 REWINDS: tuple[Fraction | None, ...] = (Fraction(0), Fraction(10), None)  # as far as an index may lie; then from the file's start
 
 
 def poster(world: World, job: Job, _beat: Beat) -> Made | None:
     """Store a good picture. None when none could be made: a title without a poster is better than no title."""
     title = open_title(world, job.asset_id)
+    if title.source.video is None:
+        return Made(title.plan.digest, tuple(cover_poster(world, title, job)))
     times = candidates(title.video)
     with title.work(job, picture_needs(times)) as work:
         _try(world, work, times)
@@ -43,16 +44,10 @@ def poster(world: World, job: Job, _beat: Beat) -> Made | None:
 
 
 def _try(world: World, work: Work, times: tuple[Fraction, ...]) -> None:
-    """What FFmpeg cannot do to a picture is no reason to give up; that the step itself was ended is."""
     try:
         run(world, poster_command(work, times))
     except (Rejected, StepFailed) as error:
-        _require_wanted(error)
-
-
-def _require_wanted(error: HeadwaterError) -> None:
-    if error.code not in {"decode_failed", "encode_failed"}:
-        raise error
+        require_wanted(error)
 
 
 def _look(folder: Path, index: int) -> Look | None:
@@ -63,7 +58,7 @@ def _look(folder: Path, index: int) -> Look | None:
 def still(world: World, job: Job, _beat: Beat) -> Made | None:
     """Store the picture of the moment that the job names. None when it cannot be decoded: then the poster stays what it is."""
     title = open_title(world, job.asset_id)
-    found = _still(title, job, float(job.args["time_s"]))
+    found = [] if title.source.video is None else _still(title, job, float(job.args["time_s"]))
     return Made(title.plan.digest, tuple(found)) if found else None
 
 
@@ -74,7 +69,7 @@ def _still(title: Title, job: Job, time_s: float) -> list[Picture]:
             try:
                 run(title.world, still_command(work, frame, rewind))
             except (Rejected, StepFailed) as error:
-                _require_wanted(error)
+                require_wanted(error)
             path = poster_path(work.out_dir, 0)
             if path.exists() and path.stat().st_size > 0:
                 return [store(title, names.chosen_poster(time_s), path.read_bytes())]
@@ -92,12 +87,6 @@ def _still_needs(title: Title, frame: int, rewind: Fraction | None) -> Needs | N
     keyframe = lead_in_keyframe(title.plan, title.video, frame, rewind)
     until = title.plan.origin + (frame + 1) / title.plan.grid.frame_rate + READ_ON_S
     return Needs(video=((title.video.start if keyframe is None else keyframe, until),))
-
-
-def store(title: Title, name: str, data: bytes, content_type: str = JPEG) -> Picture:
-    """Put a picture under the title's plan, to be recorded when the step is saved."""
-    title.world.storage.put(keys.picture(title.asset.id, title.plan.digest, name), data, content_type=content_type)
-    return Picture(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def save_poster(conn: Connection, _world: World, job: Job, result: Made | None) -> None:

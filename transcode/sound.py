@@ -6,6 +6,8 @@ description; it is called "audio", and its address is the one that the sound of 
 
 Downmixing follows ITU-R BS.775-3: centre and surrounds 3 dB lower into left and right, the low frequency channel left out. The sum can
 be louder than full scale, so it goes through a limiter at -1 dBFS that leaves everything below it as it is.
+
+Where there is nothing but sound, a player has no pictures to save on, so every track is there once more at half the rate.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from media.rendition import AudioRendition
 from transcode import table
 
 STEREO, SURROUND = 2, 6
-SURROUND_GROUP = "surround"
+SURROUND_GROUP, LOW_GROUP = "surround", "low"
 MOST_TRACKS = 16  # of a source; a film for the whole world has fewer
 
 # Uniform type identifiers: HLS authoring specification for Apple devices, "Media characteristics".
@@ -37,8 +39,8 @@ def main_track(tracks: Sequence[AudioStream]) -> AudioStream | None:
     return wanted[0] if wanted else None
 
 
-def renditions(tracks: Sequence[AudioStream]) -> tuple[AudioRendition, ...]:
-    """All of them, the one that a title begins with first."""
+def renditions(tracks: Sequence[AudioStream], *, alone: bool = False) -> tuple[AudioRendition, ...]:
+    """All of them, the one that a title begins with first. `alone`: there are no pictures."""
     main = main_track(tracks)
     if main is None:
         return ()
@@ -46,7 +48,8 @@ def renditions(tracks: Sequence[AudioStream]) -> tuple[AudioRendition, ...]:
     labels = _labels(ordered)
     stereo = [_stereo(track, place, label) for place, (track, label) in enumerate(zip(ordered, labels, strict=True), 1)]
     wide = (_surround(track, one) for track, one in zip(ordered, stereo, strict=True) if track.channels >= SURROUND)
-    return (*stereo, *wide)
+    low = (replace(one, name=f"{one.name}-low", bitrate_bps=table.LOW_BITRATE_BPS, group=LOW_GROUP) for one in stereo)
+    return (*stereo, *(low if alone else ()), *wide)
 
 
 def _stereo(track: AudioStream, place: int, label: str) -> AudioRendition:

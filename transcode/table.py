@@ -33,6 +33,7 @@ DPB_FRAMES = 2  # decoded pictures a player must hold: `veryfast` has one refere
 
 AAC_PRIMING_FRAMES = 1  # what FFmpeg's encoder puts in front of the sound
 AUDIO_BITRATE_BPS = 128_000  # AAC-LC stereo: inside Apple's 32 to 160 kbit/s
+LOW_BITRATE_BPS = 64_000  # of sound without pictures, for the poorest network; below it AAC-LC is heard to suffer
 SURROUND_BITRATE_BPS = 320_000  # AAC-LC 5.1: Apple's figure
 
 

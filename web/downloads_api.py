@@ -19,7 +19,7 @@ from kit.errors import NotFound
 from kit.world import World
 
 _AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
-_NAME = r"^[0-9a-z][0-9a-z_-]{0,63}\.(mp4|webm)$"
+_NAME = r"^[0-9a-z][0-9a-z_-]{0,63}\.(mp4|webm|m4a)$"
 _NamePath = Annotated[str, Path(description="Such as 720p.mp4.", max_length=70)]
 _EXAMPLE: dict[str, Any] = {
     "name": "720p.mp4", "status": "ready", "progress": 1.0, "size_bytes": 41298230, "error": None,
@@ -54,7 +54,7 @@ class DownloadList(BaseModel):
 class NewDownload(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "720p.mp4"}]})
 
-    name: str = Field(pattern=_NAME, max_length=70, description="A rendition, and `.mp4` or `.webm`.")
+    name: str = Field(pattern=_NAME, max_length=70, description="A rendition, and `.mp4` or `.webm`; of sound without pictures, `.m4a`.")
 
 
 def _alive(asset: Asset) -> Asset:

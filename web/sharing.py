@@ -53,7 +53,8 @@ def summary(view: WatchView) -> str:
     line = " ".join(view.description.split())
     if line:
         return line if len(line) <= 200 else line[:199].rstrip() + "…"
-    return f"Video, {view.length}" if view.length else "Video"
+    kind = "Sound" if view.sound else "Video"
+    return f"{kind}, {view.length}" if view.length else kind
 
 
 def duration_iso(seconds: float) -> str:
@@ -94,10 +95,10 @@ def meta_tags(view: WatchView, links: Addresses) -> list[tuple[str, str, str]]:
 
 
 def video_object(view: WatchView, links: Addresses) -> Mapping[str, object]:
-    """schema.org VideoObject, for a JSON-LD block."""
+    """schema.org VideoObject, or AudioObject, for a JSON-LD block."""
     known: dict[str, object] = {
         "@context": "https://schema.org",
-        "@type": "VideoObject",
+        "@type": "AudioObject" if view.sound else "VideoObject",
         "name": view.title,
         "description": summary(view),
         "uploadDate": view.created_iso,
@@ -121,11 +122,11 @@ def playback_id_of(url: str, public_url: str) -> str | None:
 
 
 def oembed(view: WatchView, links: Addresses, max_width: int | None, max_height: int | None) -> Mapping[str, object]:
-    """The oEmbed answer of type "video" (oembed.com, section 2.3.4.2)."""
+    """The oEmbed answer of type "video" (oembed.com, section 2.3.4.2), or "rich" (2.3.4.4), which is the one for a player of sound."""
     width, height = frame_size(view, max_width or 640, max_height)
     title = html.escape(view.title, quote=True)
     answer: dict[str, object] = {
-        "type": "video",
+        "type": "rich" if view.sound else "video",
         "version": "1.0",
         "title": view.title,
         "provider_name": "Headwater",

@@ -15,6 +15,7 @@ CardState = Literal["receiving", "processing", "playable", "ready", "failed"]
 StageState = Literal["processing", "playable", "ready", "failed"]
 
 UNTITLED = "Untitled video"
+SOUND = "Sound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class WatchView:
     poster: str  # empty when there is none yet
     chapters: str = ""
     storyboard: str = ""
+    sound: bool = False  # without pictures
 
     @property
     def ratio(self) -> str:
@@ -100,8 +102,15 @@ def card_state(asset: AssetResource) -> CardState:
     return "processing" if asset.status == "processing" else "receiving"
 
 
+def is_sound(asset: AssetResource) -> bool:
+    """Whether there are no pictures in it."""
+    return asset.source is not None and asset.source.video_codec is None
+
+
 def largest_side(asset: AssetResource) -> str:
-    """ "1080p": the shorter side of the largest rendition that can be watched."""
+    """ "1080p": the shorter side of the largest rendition that can be watched; "Sound" where there is nothing to be seen."""
+    if is_sound(asset):
+        return SOUND
     videos = (item for item in asset.renditions if item.kind == "video" and item.status == "ready")
     largest = max((min(item.width or 0, item.height or 0) for item in videos), default=0)
     return f"{largest}p" if largest else ""
@@ -125,7 +134,7 @@ def card(asset: AssetResource) -> CardView:
         problem=asset.error.detail if asset.error else "",
         watch=f"/watch/{playback_id}" if playback_id and (seen or state == "processing") else "",
         poster=f"/v/{playback_id}/poster.jpg" if playback_id and state == "ready" else "",
-        portrait=bool(source and (source.height or 0) > (source.width or 0)),
+        portrait=is_sound(asset) or bool(source and (source.height or 0) > (source.width or 0)),  # covers are square: all of it is shown
         preview=below(playback_id, asset, "preview.mp4"),
     )
 
@@ -160,4 +169,5 @@ def watch(asset: AssetResource, playback_id: str, *, published: bool = False, ha
         poster=f"/v/{playback_id}/poster.jpg" if has_poster and state in ("playable", "ready") else "",
         storyboard=below(playback_id, asset, "storyboard.vtt"),
         chapters=f"/v/{playback_id}/chapters.vtt" if has_chapters else "",
+        sound=is_sound(asset),
     )

@@ -17,8 +17,8 @@ which the plan alone decides, a title is playable. All other work begins behind 
 A source whose index comes first is probed and planned while it is still arriving; what needs more of it than is there is held back
 (`worker.arrival`), and if the whole file is what it seemed to be, nothing is done again.
 
-A step that was given up takes with it only what cannot be without it: a rung that cannot be encoded is left out, and the title becomes
-ready with the others (`cost_of`).
+A step that was given up takes with it only what cannot be without it: a rung or a minor track of sound that cannot be encoded is left out,
+and the title becomes ready with the others (`cost_of`).
 
 Fan-in counts nothing. The transaction that ends a job locks its asset's row first, so of two siblings that finish at once the
 second sees the first, and asks which siblings are unfinished. Exactly one of them sees none.
@@ -83,8 +83,13 @@ def opening_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
 
 
 def _opening(plan: EncodePlan, lost: Collection[str] = ()) -> list[str]:
-    lowest = next(rung.name for rung in plan.video if rung.name not in lost)
-    return [lowest, *([] if plan.main_audio is None else [plan.main_audio.name])]
+    """The lowest rung that is left, and the sound; of sound without pictures its stereo forms, because players begin with the lowest."""
+    main = plan.main_audio
+    if plan.video or main is None:
+        lowest = [rung.name for rung in plan.video if rung.name not in lost][:1]
+        return [*lowest, *([] if main is None else [main.name])]
+    forms = (track for track in plan.audio if (track.source_index, track.channels) == (main.source_index, main.channels))
+    return [track.name for track in forms if track.name not in lost]
 
 
 def encode_jobs(asset_id: str, plan: EncodePlan) -> list[NewJob]:
@@ -157,17 +162,40 @@ def cost_of(job: Job, plan: EncodePlan, gone: Collection[str], *, hopeless: bool
     """
     if job.kind in (POSTER, TEXT):
         return Cost()
-    if hopeless or job.kind not in (ENCODE, SEGMENT):
+    if job.kind not in (ENCODE, SEGMENT, AUDIO):
         return Cost(title=True)
-    if job.kind == SEGMENT and not job.args.get("opening"):
+    if job.kind == SEGMENT and not job.args.get("opening") and not hopeless:
         return Cost()  # somebody could not wait for it; the chunk that it belongs to will tell
-    names = [job.args["rendition"]] if job.kind == SEGMENT else list(job.args["renditions"])
+    names = _made_by(job, plan)
+    if all(plan.sound(name) is not None for name in names):
+        return _cost_of_sound(names, plan, gone)
+    if hopeless:
+        return Cost(title=True)
     left = tuple(name for name in names if name not in gone)
     if len(names) > 1:
         return Cost(instead=tuple(_alone(job, name) for name in left))
     living = {rung.name for rung in plan.video} - {*gone, *left}
-    is_video = any(rung.name in names for rung in plan.video)
-    return Cost(lost=left) if is_video and living else Cost(title=True)
+    return Cost(lost=left) if living else Cost(title=True)
+
+
+def _made_by(job: Job, plan: EncodePlan) -> list[str]:
+    """The renditions that a job makes something of."""
+    if job.kind == SEGMENT:
+        return [job.args["rendition"]]
+    return list(
+        job.args.get("renditions", [track.name for track in plan.audio])
+    )  # sound of before there could be several tracks names none
+
+
+def _cost_of_sound(named: Collection[str], plan: EncodePlan, gone: Collection[str]) -> Cost:
+    """Of the track that is heard unless somebody chooses, the title; of another one, that track in all of its forms. Other forms of a track
+    than the plain one are lost alone. That the source is the reason changes nothing: each track has its own part of it.
+    """
+    plain = {track.source_index: track.name for track in reversed(plan.audio) if track.group == plan.audio[0].group}
+    lost = [
+        track.name for track in plan.audio if track.name not in gone and (track.name in named or plain.get(track.source_index) in named)
+    ]
+    return Cost(title=True) if plan.audio[0].name in lost else Cost(lost=tuple(lost))
 
 
 def _alone(job: Job, name: str) -> NewJob:
@@ -200,16 +228,17 @@ def _after_segment(books: Books, job: Job) -> Sequence[NewJob]:
         return []
     plan = books.plan(job.asset_id)
     _open_if_whole(books, job, plan)
-    if job.args["rendition"] != plan.video[0].name:
+    if job.args["rendition"] != _opening(plan)[0]:
         return []
     return books.gated(job.asset_id, encode_jobs(job.asset_id, plan), plan)
 
 
 def _after_publish(books: Books, job: Job) -> Sequence[NewJob]:
+    plan = books.plan(job.asset_id)
     if job.subject.endswith("/planned"):
-        _open_if_whole(books, job, books.plan(job.asset_id))
+        _open_if_whole(books, job, plan)
         return []
-    return pictures.extra_jobs(job.asset_id, plan_of(job), priority.PICTURES)
+    return [] if not plan.video else pictures.extra_jobs(job.asset_id, plan_of(job), priority.PICTURES)
 
 
 def _open_if_whole(books: Books, job: Job, plan: EncodePlan) -> None:
@@ -283,7 +312,7 @@ def _bear(books: Books, asset: Asset, job: Job, error: HeadwaterError) -> None:
     if asset.status not in (AssetStatus.PROCESSING, AssetStatus.WAITING, AssetStatus.UPLOADING):
         return
     cost = Cost(title=True)
-    if job.kind in (ENCODE, SEGMENT, POSTER, TEXT):
+    if job.kind in (ENCODE, SEGMENT, AUDIO, POSTER, TEXT):
         plan = books.plan(asset.id)
         if plan_of(job) != plan.digest:
             return  # of a plan that is not the asset's any more

@@ -92,7 +92,7 @@ def test_a_source_without_such_an_index_is_read_whole(world: World, clips: Clips
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("text", "unsupported_format"), ("truncated-index-first", "truncated"), ("mp3", "no_video_stream")]
+    ("name", "code"), [("text", "unsupported_format"), ("truncated-index-first", "truncated"), ("words-only", "no_video_stream")]
 )
 def test_a_bad_source_ends_the_asset_with_its_code(world: World, clips: Clips, name: str, code: str) -> None:
     asset, job = after_probe(world, clips(name))

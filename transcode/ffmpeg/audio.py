@@ -42,6 +42,8 @@ def audio_segment_command(work: Work, track: AudioRendition, index: int) -> tupl
     first, _ = work.plan.grid.audio_bounds(index)
     begin, until = audio_run(work.plan, work.info.container, index)
     start = work.plan.origin + Fraction(begin * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
+    if work.info.video is None:  # FFmpeg finds the place itself, and what lies less than 20 ms before it would not be cut off (`_sound`)
+        start -= Fraction(1, 4)
     return _audio_run(work, track, begin, until, start if begin else None), AAC_PRIMING_FRAMES + first - begin
 
 
@@ -49,10 +51,12 @@ def audio_run(plan: EncodePlan, container: str, index: int) -> tuple[int, int]:
     """The AAC frames [begin, end) to encode for one segment of the track.
 
     The run begins two seconds early, so that decoder and encoder have settled when the segment begins, and ends a little late, because
-    the encoder looks ahead. Where the container has no index to find that place with, it begins at the start.
+    the encoder looks ahead. Where the container has no index to find that place with, it begins at the start; so it does in Matroska
+    without pictures, whose times are rounded to milliseconds: there is little to decode, and so the sound lies on the sample.
     """
     first, end = plan.grid.audio_bounds(index)
-    seekable = not any(name in UNINDEXED for name in container.split(","))
+    unindexed = UNINDEXED if plan.video else (*UNINDEXED, "matroska")
+    seekable = not any(name in unindexed for name in container.split(","))
     begin = max(0, first - AUDIO_RUN_UP_FRAMES) if seekable else 0
     return begin, min(plan.grid.audio_frames, end + AUDIO_RUN_OUT_FRAMES)
 

@@ -35,15 +35,17 @@ class Parts:
     def reads(self) -> tuple[Path, ...]:
         return (self.video,) if self.audio is None else (self.video, self.audio)
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.reads)
-
 
 def mp4_command(parts: Parts, target: Path) -> Command:
     """The index comes first, so the file plays while it is being loaded. Nothing is encoded."""
     options = {"c": "copy", "movflags": "+faststart", **({"tag:v": "hvc1"} if parts.rung.codec == "hevc" else {})}
     return _command(parts, ffmpeg.output(*_inputs(parts), file_url(target), f="mp4", **options, **PLAIN), encodes=False)
+
+
+def m4a_command(sound: Path, target: Path, duration_s: float, program: str) -> Command:
+    """A track of sound alone, in the form that music players know. Nothing is encoded."""
+    output = ffmpeg.output(_sound(sound), file_url(target), f="ipod", c="copy", movflags="+faststart", **PLAIN)
+    return _confined(output, program, reads=(sound,), out_dir=target.parent, duration_s=duration_s, encodes=False)
 
 
 def webm_command(parts: Parts, target: Path) -> Command:
@@ -67,15 +69,25 @@ def _inputs(parts: Parts) -> list[Stream]:
     }
     found = [ffmpeg.input(file_url(parts.video), f="mp4", threads=1, **whitelist)["v:0"]]
     if parts.audio is not None:
-        found.append(ffmpeg.input(file_url(parts.audio), f="mp4", **{**whitelist, "codec_whitelist": "aac"})["a:0"])
+        found.append(_sound(parts.audio))
     return found
 
 
+def _sound(path: Path) -> Stream:
+    whitelist = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2", "codec_whitelist": "aac"}
+    return ffmpeg.input(file_url(path), f="mp4", **whitelist)["a:0"]
+
+
 def _command(parts: Parts, output: Stream, *, encodes: bool) -> Command:
+    return _confined(output, parts.program, reads=parts.reads, out_dir=parts.out_dir, duration_s=parts.duration_s, encodes=encodes)
+
+
+def _confined(output: Stream, program: str, *, reads: tuple[Path, ...], out_dir: Path, duration_s: float, encodes: bool) -> Command:
+    size_bytes = sum(path.stat().st_size for path in reads)
     confine = Confinement(
-        reads=parts.reads, writes=(parts.out_dir,), memory_bytes=ENCODE_MEMORY_BYTES if encodes else SMALL_MEMORY_BYTES, cpu_s=0,
-        file_bytes=2 * parts.size_bytes + 64 * MIB, nice=BULK_NICE,
+        reads=reads, writes=(out_dir,), memory_bytes=ENCODE_MEMORY_BYTES if encodes else SMALL_MEMORY_BYTES, cpu_s=0,
+        file_bytes=2 * size_bytes + 64 * MIB, nice=BULK_NICE,
     )  # fmt: skip
-    writing_s = parts.size_bytes / _COPY_BYTES_PER_S  # the index is put first at the end, without a word of progress
-    timeout_s = 120 + 2 * writing_s + (parts.duration_s * _ENCODE_S_PER_S if encodes else 0)
-    return command_of([output], parts.program, confine, timeout_s=timeout_s, silent_s=writing_s)
+    writing_s = size_bytes / _COPY_BYTES_PER_S  # the index is put first at the end, without a word of progress
+    timeout_s = 120 + 2 * writing_s + (duration_s * _ENCODE_S_PER_S if encodes else 0)
+    return command_of([output], program, confine, timeout_s=timeout_s, silent_s=writing_s)

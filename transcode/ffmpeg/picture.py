@@ -58,7 +58,7 @@ def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
     outputs = []
     for index, time in enumerate(times):
         copies = _poster(work, pictures_of(work, time).filter("trim", end_frame=1)).filter_multi_output("split", 3)
-        outputs.append(_jpeg(copies[0], poster_path(work.out_dir, index), quality=3))
+        outputs.append(jpeg(copies[0], poster_path(work.out_dir, index), quality=3))
         grey, edges = (copies[number].filter("format", "gray") for number in (1, 2))
         small = [picture.filter("scale", LOOK_WIDTH, LOOK_HEIGHT, flags="area") for picture in (grey, edges.filter("convolution", _EDGES))]
         look = ffmpeg.filter(small, "vstack").filter("format", "gray")
@@ -85,7 +85,7 @@ def still_command(work: Work, frame: int, rewind: Fraction | None = Fraction(0))
     fill = {"start_time": 0} if plan.origin + frame / grid.frame_rate <= work.video.start else {}
     pictures = pictures.filter("fps", str(grid.frame_rate), round="near", **fill)
     pictures = pictures.filter("tpad", stop_mode="clone", stop=tail_frames(plan, work.video)).filter("trim", start_pts=0, end_pts=1)
-    output = _jpeg(_poster(work, pictures), poster_path(work.out_dir, 0), quality=3)
+    output = jpeg(_poster(work, pictures), poster_path(work.out_dir, 0), quality=3)
     return command_of([output], work.program, confinement(work, ENCODE_MEMORY_BYTES), timeout_s=300)
 
 
@@ -102,7 +102,8 @@ def _photograph(picture: Stream, width: int, height: int) -> Stream:
     return picture.filter("setsar", 1).filter("format", "yuvj420p")
 
 
-def _jpeg(picture: Stream, target: Path, *, quality: int) -> Stream:
+def jpeg(picture: Stream, target: Path, *, quality: int) -> Stream:
+    """One picture as a file. `quality`: from 2, the best, to 31."""
     still = {"c:v": "mjpeg", "q:v": quality, "color_range": "pc", "fps_mode": "passthrough", "update": 1}
     return ffmpeg.output(picture, file_url(target), f="image2", **still, **PLAIN, **{"flags:v": "+bitexact"})
 
@@ -111,14 +112,14 @@ def sheet_command(stored: Stored, board: Storyboard, tiles: int, target: Path) -
     """One sheet of a storyboard, of the `tiles` key frames in the file."""
     layout = f"{board.columns}x{board.rows(tiles)}"
     sheet = _photograph(_decoded(stored), *board.tile).filter("tile", layout, nb_frames=tiles, padding=0, color="black")
-    return _command(stored, _jpeg(sheet, target, quality=5), timeout_s=120)
+    return _command(stored, jpeg(sheet, target, quality=5), timeout_s=120)
 
 
 def thumbnail_command(stored: Stored, width: int, target: Path) -> Command:
     """The first picture in the file."""
     picture = _decoded(stored).filter("trim", end_frame=1)
     size = fitted(stored.rung, width, by_width=True)
-    return _command(stored, _jpeg(_photograph(picture, *size), target, quality=4), timeout_s=60)
+    return _command(stored, jpeg(_photograph(picture, *size), target, quality=4), timeout_s=60)
 
 
 def preview_command(stored: Stored, preview: Preview, plan: EncodePlan, target: Path) -> Command:

@@ -84,6 +84,11 @@ def pictures_of(work: Work, keyframe: Fraction | None) -> Stream:
     return _source(work, work.video.index, decoders, keyframe)
 
 
+def still_of(work: Work, index: int, decoders: Sequence[str]) -> Stream:
+    """A cover picture."""
+    return _source(work, index, decoders, None)
+
+
 def sound_of(work: Work, stream: AudioStream, seek: Fraction | None) -> Stream:
     """One audio track, decoded from `seek` or from the file's start."""
     return _source(work, stream.index, accepted.AUDIO_CODECS.get(stream.codec, (stream.codec,)), seek)

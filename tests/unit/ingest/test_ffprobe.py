@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -232,11 +233,14 @@ def test_audio_reaches_as_far_as_its_packets() -> None:
     assert (sound.start, sound.end) == (0, Fraction(3001, 375))
 
 
-def test_without_video_or_pictures_there_is_no_info() -> None:
+def test_without_video_sound_or_pictures_there_is_no_info() -> None:
     nothing = PacketScan(0, 0, {0: Fraction(1, 1000)}).result()
     with pytest.raises(Rejected) as silent:
         media_info(found("mp3-cover"), nothing, 1)
-    assert silent.value.code == "no_video_stream"
+    assert silent.value.code == "no_sound"
+    with pytest.raises(Rejected) as neither:
+        media_info(replace(found("mp3-cover"), audio=()), nothing, 1)
+    assert neither.value.code == "no_video_stream"
     with pytest.raises(Rejected) as blank:
         media_info(found("plain"), nothing, 1)
     assert blank.value.code == "no_pictures"

@@ -8,7 +8,7 @@ export interface Asset {
   readonly progress: number | null;
   readonly eta_s: number | null;
   readonly error: { readonly code: string; readonly detail: string } | null;
-  readonly source: { readonly duration_s: number; readonly width: number | null; readonly height: number | null } | null;
+  readonly source: { readonly duration_s: number; readonly width: number | null; readonly height: number | null; readonly video_codec: string | null } | null;
   readonly renditions: readonly { readonly kind: string; readonly width: number | null; readonly height: number | null; readonly status: string }[];
   readonly pictures: readonly string[];
   readonly playback_ids: readonly { readonly id: string; readonly policy: string }[];

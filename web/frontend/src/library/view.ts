@@ -42,8 +42,11 @@ export function stateOf(asset: Asset): CardState {
   return asset.status === "processing" ? "processing" : "receiving";
 }
 
-/** "1080p": the shorter side of the largest rendition that can be watched. */
+const isSound = (asset: Asset): boolean => asset.source !== null && asset.source.video_codec === null;
+
+/** "1080p": the shorter side of the largest rendition that can be watched; "Sound" where there is nothing to be seen. */
 function sizeOf(asset: Asset): string {
+  if (isSound(asset)) return "Sound";
   const sides = asset.renditions
     .filter((item) => item.kind === "video" && item.status === "ready")
     .map((item) => Math.min(item.width ?? 0, item.height ?? 0));
@@ -67,7 +70,7 @@ export function viewOfAsset(asset: Asset): CardView {
     createdIso: asset.created_at,
     problem: asset.error?.detail ?? "",
     poster: state === "ready" && playbackId ? `/v/${playbackId}/poster.jpg` : "",
-    portrait: (asset.source?.height ?? 0) > (asset.source?.width ?? 0),
+    portrait: isSound(asset) || (asset.source?.height ?? 0) > (asset.source?.width ?? 0),
     preview: playbackId && asset.pictures.includes("preview.mp4") ? `/v/${playbackId}/preview.mp4` : "",
   };
 }

@@ -32,7 +32,7 @@ const SLIDERS =
 
 const MENU = `
   <media-settings-menu class="menu" anchor="auto" hidden>
-    <media-settings-menu-item>Quality
+    <media-settings-menu-item class="menu-quality">Quality
       <headwater-quality-menu slot="submenu" hidden><div slot="title">Quality</div></headwater-quality-menu>
     </media-settings-menu-item>
     <media-settings-menu-item>Speed

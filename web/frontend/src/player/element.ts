@@ -2,7 +2,8 @@
 //
 // The server writes the element with its poster and, while there is nothing to play yet, with a notice; so the page stands
 // without this script and nothing moves when it arrives. Attributes: src, playback-id, name, state (processing | playable |
-// ready | failed), state-url, poster, chapters, storyboard, duration, start, and the switches autoplay, muted, loop, lazy.
+// ready | failed), state-url, poster, chapters, storyboard, duration, start, and the switches autoplay, muted, loop, lazy. `sound`
+// says that there are no pictures: the poster and the controls stay. The server sets it where it knows, this element where it learns.
 //
 // Everything that is seen comes from here, so exchanging Media Chrome or hls.js for something else concerns this folder only.
 
@@ -65,7 +66,7 @@ export class HeadwaterPlayer extends HTMLElement {
     const video = controller.querySelector("video") as HTMLVideoElement;
     this.controller = controller;
     this.video = video;
-    controller.setAttribute("aria-label", `Video: ${this.text("name")}`);
+    this.takeKind(controller);
     if (this.hasAttribute("duration")) controller.setAttribute("defaultduration", this.text("duration"));
     this.takePoster(controller);
     this.takeChapters(video);
@@ -80,6 +81,13 @@ export class HeadwaterPlayer extends HTMLElement {
     announce(video, this.text("name"), this.getAttribute("poster"));
     if (this.hasAttribute("lazy") && !video.autoplay) this.openWhenSeen(video);
     else this.openEngine(video).start();
+  }
+
+  /** Of sound, the poster is all that there is to see, and the controls hide nothing. */
+  private takeKind(controller: HTMLElement): void {
+    const sound = this.hasAttribute("sound");
+    controller.setAttribute("autohide", sound ? "-1" : "3");
+    controller.setAttribute("aria-label", `${sound ? "Sound" : "Video"}: ${this.text("name")}`);
   }
 
   private takePoster(controller: HTMLElement): void {
@@ -154,8 +162,14 @@ export class HeadwaterPlayer extends HTMLElement {
     video.addEventListener("volumechange", () => setTaste({ volume: video.volume, muted: video.muted }), options);
     video.addEventListener("ratechange", () => setTaste({ rate: video.playbackRate }), options);
     video.addEventListener("timeupdate", () => this.savePlace(false), options);
+    video.addEventListener("loadedmetadata", () => this.learnKind(video), options);
     for (const name of ["pause", "seeked", "ended"] as const) video.addEventListener(name, () => this.savePlace(true), options);
     addEventListener("pagehide", () => this.savePlace(true), options);
+  }
+
+  private learnKind(video: HTMLVideoElement): void {
+    this.toggleAttribute("sound", video.videoWidth === 0);
+    if (this.controller) this.takeKind(this.controller);
   }
 
   private savePlace(now: boolean): void {

@@ -118,6 +118,7 @@ function levelOfSize(hls: Hls, size: string): number {
 function linkRenditions(hls: Hls, video: HTMLVideoElement): void {
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     for (const old of [...video.videoTracks]) video.removeVideoTrack(old);
+    if (!hls.levels.some((level) => level.height > 0)) return; // sound alone: nothing to choose by its size
     const track = video.addVideoTrack("main");
     track.selected = true;
     const levels = new Map(choosable(hls).map((level) => [sizeOf(level), level]));
