@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser import screening
 from tests.browser.conftest import Film, Open
+from tests.eventually import eventually
 
 SEED = 20261122
 
@@ -78,6 +80,30 @@ def _open_quality_menu(page: Page) -> Locator:
     page.locator("media-settings-menu-button").click()
     page.locator("media-settings-menu-item").filter(has_text="Quality").click()
     return page.locator("headwater-quality-menu").get_by_role("menuitemradio")
+
+
+def test_the_menu_stays_inside_the_smallest_player(visit: Open, film: Film) -> None:
+    """What does not fit is scrolled to, in the list and in what it opens."""
+    page = visit(film.watch, width=320, height=700).page
+    screening.wait_until(page, "video.readyState >= 1")
+    page.locator("media-settings-menu-button").click()
+    player, menu = page.locator("headwater-player").bounding_box(), page.locator("media-settings-menu")
+    assert player is not None
+
+    def inside(what: Locator) -> bool:
+        box = what.bounding_box()
+        return box is not None and box["y"] >= player["y"] and box["y"] + box["height"] <= player["y"] + player["height"] + 0.5
+
+    assert player["width"] == 320
+    assert eventually(lambda: inside(menu), 10)
+    page.locator("media-settings-menu-item").filter(has_text="Quality").click()
+    choices = page.locator("headwater-quality-menu").get_by_role("menuitemradio")
+    expect(choices).to_have_count(3)
+    assert eventually(lambda: inside(menu), 10), "Media Chrome makes room for what is opened in steps"
+    for choice in (choices.first, choices.last):
+        choice.scroll_into_view_if_needed()
+        assert eventually(partial(inside, choice), 10)
+    choices.last.click()
 
 
 def test_the_quality_menu_names_what_plays_and_switches(visit: Open, film: Film) -> None:
