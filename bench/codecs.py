@@ -26,7 +26,7 @@ from itertools import pairwise
 from math import exp, log
 from pathlib import Path
 
-from bench.quality import MODEL, Encoded, score
+from bench.quality import MODEL, score
 from bench.transcode import cpu_s, machine, make_source, run_plain
 from ingest.probe import probe
 from kit.world import World
@@ -56,6 +56,15 @@ TARGET = -0.30  # AV1 against H.264 at equal VMAF
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One encode of one clip."""
+
+    crf: float
+    bps: float
+    vmaf: float
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One encoder. Savings are shares: -0.4 is 40 % less than the first row."""
 
@@ -64,7 +73,7 @@ class Row:
     hd_fps: float
     bd_rate: float
     at_equal_vmaf: float
-    points: dict[str, list[tuple[float, float]]]  # by clip: bits per second and VMAF
+    points: dict[str, list[Point]]  # by clip
 
 
 def label(encoder: Encoder) -> str:
@@ -107,28 +116,31 @@ def bd_rate(reference: Sequence[tuple[float, float]], other: Sequence[tuple[floa
     return exp(sum(log(bits_at(other, vmaf) / bits_at(reference, vmaf)) for vmaf in steps) / len(steps)) - 1
 
 
-def measure(world: World, clips: Sequence[Path], hd: Path, folder: Path) -> list[Row]:
+def measure(world: World, clips: Sequence[Path], hd: Path, folder: Path, encoders: Sequence[Encoder] = ROWS) -> list[Row]:
+    """The first of the encoders is what the others are compared with."""
     rows: list[Row] = []
+    first: dict[str, list[tuple[float, float]]] = {}
     videos = {clip: _video(world, clip) for clip in clips}
     hd_video, hd_decode = _video(world, hd), decode_only(world, hd)
-    for encoder in ROWS:
-        points: dict[str, list[tuple[float, float]]] = {}
+    for encoder in encoders:
+        points: dict[str, list[Point]] = {}
         pictures = spent = 0.0
         for clip, video in videos.items():
             decode = decode_only(world, clip)
-            made: list[Encoded] = []
+            points[clip.name] = []
             for crf in CRFS[encoder.codec]:
                 rung, out = free(encoder, video, crf), folder / "encode.mp4"
                 spent += encode_plainly(world, clip, video, rung, out) - decode
                 pictures += video.packets
-                made.append(score(world, clip, video, out, rung, folder))
-            points[clip.name] = [(item.bps, item.vmaf) for item in made]
+                made = score(world, clip, video, out, rung, folder)
+                points[clip.name].append(Point(crf, made.bps, made.vmaf))
         rung = free(encoder, hd_video, encoder.crf)
         hd_fps = hd_video.packets / (encode_plainly(world, hd, hd_video, rung, folder / "hd.mp4") - hd_decode)
-        first = rows[0].points if rows else points
-        saved = [bd_rate(first[name], curve) for name, curve in points.items()]
+        curves = {name: [(point.bps, point.vmaf) for point in of_clip] for name, of_clip in points.items()}
+        first = first or curves
+        saved = [bd_rate(first[name], curve) for name, curve in curves.items()]
         wanted = {name: first[name][CRFS["h264"].index(H264.crf)] for name in points}
-        equal = [bits_at(curve, wanted[name][1]) / wanted[name][0] - 1 for name, curve in points.items()]
+        equal = [bits_at(curve, wanted[name][1]) / wanted[name][0] - 1 for name, curve in curves.items()]
         rows.append(Row(label(encoder), round(pictures / spent, 1), round(hd_fps, 1), _mean(saved), _mean(equal), points))
         print(
             f"{rows[-1].encoder:<18} {rows[-1].clip_fps:>7} {rows[-1].hd_fps:>6} {rows[-1].bd_rate:>7.1%} {rows[-1].at_equal_vmaf:>7.1%}",
@@ -164,10 +176,17 @@ def ladders(world: World, source: Path, seconds: int, folder: Path) -> dict[str,
     return costs
 
 
+def picked(words: str) -> tuple[Encoder, ...]:
+    """The rows of these labels, comma between, behind the one that all are compared with. No words: all."""
+    wanted = [word.strip() for word in words.split(",")]
+    return tuple(row for row in ROWS if not words or row is ROWS[0] or label(row) in wanted)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, action="append", help="a real clip; more than one may be given")
     parser.add_argument("--seconds", type=int, default=12, help="of each clip (default 12)")
+    parser.add_argument("--only", default="", help="these encoders, as the table calls them, comma between; the other rows stay")
     parser.add_argument("--part", choices=("encoders", "profiles", "both"), default="both", help="the other part of the results stays")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
@@ -184,7 +203,9 @@ def main() -> int:
         results = json.loads(args.out.read_text()) if args.out.exists() else {}
         results |= {"machine": machine(world), "model": MODEL, "seconds": args.seconds, "clips": [clip.name for clip in clips]}
         if args.part != "profiles":
-            results["rows"] = [asdict(row) for row in measure(world, cut, hd, folder)]
+            made = {row.encoder: asdict(row) for row in measure(world, cut, hd, folder, picked(args.only))}
+            kept = {row["encoder"]: row for row in results.get("rows", ())} if args.only else {}
+            results["rows"] = list({**kept, **made}.values())
             args.out.write_text(json.dumps(results, indent=1) + "\n")
         if args.part != "encoders":
             results["profiles"] = ladders(world, hd, 6, folder)
