@@ -115,6 +115,25 @@ def test_a_webm_has_vp9_and_opus_and_both_forms_may_be_wanted_at_once(world: Wor
     same_as_published(file, found, rung)
 
 
+def packet_sizes(file: Path) -> list[int]:
+    return [int(packet["size"]) for packet in ffprobe(file, "-select_streams", "v:0", "-show_packets")["packets"]]
+
+
+def test_a_webm_of_an_av1_rung_has_its_very_pictures(world: World, api: Api, clips: Clips, tmp_path: Path) -> None:
+    """Copied and not encoded once more, beside the sound as Opus."""
+    asset = present(world, clips("plain"), profile="h264+av1")
+    found = read_back(world, asset, tmp_path)
+    (rung,) = [item.name for item in found.plan.video if item.codec == "av1"]
+    asked(api, asset, f"{rung}.webm")
+    work(world)
+    (made,) = api.get(f"/v1/assets/{asset.id}/downloads").json()["data"]
+    assert (made["name"], made["status"]) == (f"{rung}.webm", "ready")
+    file = fetched(api, made, tmp_path / "file.webm")
+    assert [stream["codec_name"] for stream in ffprobe(file)["streams"]] == ["av1", "opus"]
+    assert packet_sizes(file) == packet_sizes(found.tracks[rung].file)
+    same_as_published(file, found, rung)
+
+
 def test_what_cannot_be_made_is_refused_and_what_fails_is_tried_again(world: World, api: Api, asset: Asset, tmp_path: Path) -> None:
     found = read_back(world, asset, tmp_path)
     rung, path = found.plan.video[0].name, f"/v1/assets/{asset.id}/downloads"

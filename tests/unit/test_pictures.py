@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -25,6 +26,20 @@ def portrait(of: EncodePlan) -> EncodePlan:
     return replace(of, video=tuple(replace(rung, width=rung.height, height=rung.width) for rung in of.video))
 
 
+def out_of_place(title: EncodePlan) -> list[str]:
+    """The tiles of a title that lie beyond their sheet, or where another one lies, by what the VTT says of them."""
+    board = pictures.storyboard(title)
+    found, taken = [], set()
+    for number, *area in re.findall(r"storyboard-(\d{3})\.jpg#xywh=(\d+),(\d+),(\d+),(\d+)", pictures.render_storyboard(title)):
+        left, top, width, height = map(int, area)
+        tiles = len(board.sheets[int(number)]) if int(number) < len(board.sheets) else 0
+        beyond = left + width > board.columns * board.tile[0] or top + height > board.rows(tiles) * board.tile[1]
+        if beyond or (number, left, top) in taken:
+            found.append(f"{number}: {left},{top}")
+        taken.add((number, left, top))
+    return found
+
+
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("seconds", [0.05, 2, 3, 59.9, 1999, 2001, 7200, 12 * 3600])
 def test_a_storyboard_covers_the_whole_length_in_few_sheets(seconds: float, rate: Fraction) -> None:
@@ -32,17 +47,33 @@ def test_a_storyboard_covers_the_whole_length_in_few_sheets(seconds: float, rate
     board = pictures.storyboard(title)
     assert len(board.sheets) <= pictures.MOST_SHEETS
     assert [gop for gops in board.sheets for gop in gops] == list(board.gops)
-    cues = re.findall(r"(\S+) --> (\S+)\n\S+?/storyboard-(\d{3})\.jpg#xywh=(\d+),(\d+),(\d+),(\d+)", pictures.render_storyboard(title))
-    assert len(cues) == len(board.gops)
-    assert cues[0][0] == "00:00:00.000"
-    assert [cue[1] for cue in cues[:-1]] == [cue[0] for cue in cues[1:]]
-    hours, minutes, last = cues[-1][1].split(":")
+    times = re.findall(r"(\S+) --> (\S+)", pictures.render_storyboard(title))
+    assert len(times) == len(board.gops)
+    assert times[0][0] == "00:00:00.000"
+    assert [end for _, end in times[:-1]] == [begin for begin, _ in times[1:]]
+    hours, minutes, last = times[-1][1].split(":")
     assert abs(int(hours) * 3600 + int(minutes) * 60 + float(last) - float(title.grid.duration)) < 0.001
-    for _, _, number, left, top, width, height in cues:
-        tiles = len(board.sheets[int(number)])
-        assert int(left) + int(width) <= board.columns * board.tile[0]
-        assert int(top) + int(height) <= board.rows(tiles) * board.tile[1]
-    assert len({cue[2:] for cue in cues}) == len(cues)
+    assert out_of_place(title) == []
+
+
+def _on_one_sheet(board: pictures.Storyboard, tile: int) -> tuple[int, int, int]:
+    return 0, tile % board.columns * board.tile[0], tile // board.columns * board.tile[1]
+
+
+def _one_row_late(board: pictures.Storyboard, tile: int) -> tuple[int, int, int]:
+    number, at = divmod(tile, board.per_sheet)
+    return number, at % board.columns * board.tile[0], (at // board.columns + 1) * board.tile[1]
+
+
+def _columns_for_rows(board: pictures.Storyboard, tile: int) -> tuple[int, int, int]:
+    number, at = divmod(tile, board.per_sheet)
+    return number, at // board.columns * board.tile[0], at // board.columns * board.tile[1]
+
+
+@pytest.mark.parametrize("fault", [_on_one_sheet, _one_row_late, _columns_for_rows])
+def test_a_tile_beyond_its_sheet_would_be_seen(fault: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures.Storyboard, "place", fault)
+    assert out_of_place(plan(2001)) != []
 
 
 def test_tiles_have_the_titles_shape() -> None:
@@ -111,11 +142,31 @@ BLURRED = look(bytes(30 + (7 * at * at + 13 * at) % 200 for at in range(AREA)), 
 DIM = look(bytes((30 + (7 * at * at + 13 * at) % 200) // 8 for at in range(AREA)), 1)
 
 
-@pytest.mark.parametrize("worse", [BLACK, WHITE, CARD, BLURRED, DIM])
-def test_a_scene_is_better_than_black_white_a_title_card_or_a_blur(worse: Look) -> None:
-    assert worse.score < 0.8 * SCENE.score
-    assert best([worse, SCENE]) == 1
-    assert best([SCENE, worse]) == 0
+WORSE = {"black": BLACK, "white": WHITE, "card": CARD, "blurred": BLURRED, "dim": DIM}
+
+
+def preferred() -> set[str]:
+    """What is taken although there is a scene, before or behind it, or comes near to one."""
+    first = {name for name, worse in WORSE.items() if (best([worse, SCENE]), best([SCENE, worse])) != (1, 0)}
+    return first | {name for name, worse in WORSE.items() if worse.score >= 0.8 * SCENE.score}
+
+
+def test_a_scene_is_better_than_black_white_a_title_card_or_a_blur() -> None:
+    assert preferred() == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "taken"),
+    [
+        ("_FULL_EDGES", 1e9, "blurred"),  # nothing counts as sharp
+        ("NEARLY_AS_GOOD", 0.5, "blurred"),  # half as good is good enough
+        ("NEARLY_AS_GOOD", 0.0, "black"),  # the first one, whatever it shows
+        ("_ramp", lambda *_: 0.0, "black"),  # everything is as dark as the dark
+    ],
+)
+def test_a_chooser_that_takes_something_else_would_be_seen(name: str, broken: object, taken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"transcode.poster.{name}", broken)
+    assert taken in preferred()
 
 
 def test_the_earliest_of_the_good_ones_is_taken() -> None:
