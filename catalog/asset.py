@@ -24,8 +24,8 @@ PlaybackPolicy = Literal["public", "signed"]
 PLAYBACK_POLICIES: tuple[PlaybackPolicy, ...] = ("public", "signed")
 Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]  # "default": what the operator chose
 PROFILES: tuple[Profile, ...] = ("default", "h264", "mobile", "h264+hevc", "h264+av1", "archive")
-EncryptionChoice = Literal["default", "none", "aes-128"]  # "default": what the operator chose
-ENCRYPTIONS: tuple[EncryptionChoice, ...] = ("default", "none", "aes-128")
+EncryptionChoice = Literal["default", "none", "aes-128", "cbcs"]  # "default": what the operator chose
+ENCRYPTIONS: tuple[EncryptionChoice, ...] = ("default", "none", "aes-128", "cbcs")
 Stage = Literal["planned", "ready"]
 
 

@@ -75,9 +75,15 @@ class Settings:
     default_profile: Literal["h264", "mobile", "h264+hevc", "h264+av1", "archive"] = _setting(
         "h264", doc="The profile of titles that are uploaded without one: which codecs and sizes they are offered in."
     )
-    default_encryption: Literal["none", "aes-128"] = _setting(
+    default_encryption: Literal["none", "aes-128", "cbcs"] = _setting(
         "none",
-        doc="How titles are encrypted that are uploaded without saying so: not at all, or whole HLS segments.",
+        doc="How titles are encrypted that are uploaded without saying so: not at all; whole HLS segments; or samples by common "
+        "encryption, for HLS and DASH.",
+    )
+    cbcs_keys: Literal["public", "service"] = _setting(
+        "public",
+        doc="Who gets the keys of titles that are encrypted by cbcs. public: whoever may watch; service: only who asks with an API key, "
+        "which is a DRM service.",
     )
     chunk_s: float = _setting(24.0, doc="Length of an encode chunk, rounded to whole segments.")
     lowest_rung_first: bool = _setting(

@@ -148,6 +148,8 @@ class Origin:
         if wanted.kind == "key":
             with self._world.db.connect() as conn:
                 found = title_keys.find(conn, target.asset.id, wanted.name, self._world.settings.secret_key)
+            if found.protection.scheme == "cbcs" and self._world.settings.cbcs_keys == "service":
+                raise NotFound(_NOTHING)
             return self.respond(decide_key(ask, found.key))
         if wanted.kind in ("text", "chapters"):
             return self._text(target, ask)

@@ -7,7 +7,7 @@ is relative to the manifest, so a path prefix carries over.
 A manifest is kept in pieces: what the plan decides, text tracks (which come and go), and the sheets of the storyboard, which are made
 after everything else. The origin joins them (`origin.manifest`).
 
-Pure: no storage, no database. It does not protect anything, and has one Period.
+Pure: no storage, no database. It has one Period.
 
 Sources: ISO/IEC 23009-1 (elements, `SegmentTimeline`, roles of `urn:mpeg:dash:role:2011`), ISO/IEC 23000-19 (CMAF),
 ISO/IEC 23091 (code points of colours), DASH-IF guidelines for interoperability 4.3 (section 6.2.6: tiled thumbnails).
@@ -34,9 +34,11 @@ PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:201
 _ROLES = "urn:mpeg:dash:role:2011"
 _CHANNELS = "urn:mpeg:mpegB:cicp:ChannelConfiguration"
 _CHANNEL_CODES = {1: 1, 2: 2, 6: 6, 8: 12}  # ISO/IEC 23091-3: mono, stereo, 5.1, 7.1
+_CENC = ' xmlns:cenc="urn:mpeg:cenc:2013"'
 _COLOURS: Mapping[str, tuple[int, int, int]] = {"SDR": (1, 1, 1), "PQ": (9, 16, 9), "HLG": (9, 18, 9)}
 _DESCRIBES_VIDEO = "public.accessibility.describes-video"
 _THUMBNAILS = "http://dashif.org/guidelines/thumbnail_tile"
+_MP4_PROTECTION, _CLEAR_KEY = "urn:mpeg:dash:mp4protection:2011", "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
 _FIRST_TEXT, _THUMBNAIL_SET = 1000, 2000  # ids of adaptation sets: text tracks come and go, and nothing else is renumbered
 _TILE_BITS_PER_PIXEL = Fraction(3, 2)  # of a JPEG as the storyboard's: only players that count bytes look at it
 _TEXT_BPS = 1000
@@ -49,7 +51,7 @@ def render(presentation: Presentation, plan: EncodePlan) -> dict[Piece, str]:
         made.set("id", str(number))
     head = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="{PROFILES}" type="static" '
+        f'<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"{"" if plan.protection is None else _CENC} profiles="{PROFILES}" type="static" '
         f'mediaPresentationDuration="{_duration(presentation.duration)}" minBufferTime="PT{presentation.target_duration_s}S">\n'
         f'  <Period id="0" start="PT0S" duration="{_duration(presentation.duration)}">\n'
     )
@@ -72,6 +74,14 @@ def text_piece(tracks: Sequence[Mapping[str, Any]]) -> str:
     return _written(sets)
 
 
+def _protection(made: Element, plan: EncodePlan) -> None:
+    """ISO/IEC 23001-7 section 11: the scheme and the id of the key, and that W3C ClearKey is a way to have it (DASH-IF)."""
+    if plan.protection is not None:
+        scheme = SubElement(made, "ContentProtection", schemeIdUri=_MP4_PROTECTION, value=plan.protection.scheme)
+        scheme.set("cenc:default_KID", plan.protection.uuid)
+        SubElement(made, "ContentProtection", schemeIdUri=_CLEAR_KEY, value="ClearKey1.0")
+
+
 def _video_sets(presentation: Presentation, plan: EncodePlan) -> Iterable[Element]:
     """One for each codec and range: what a player may switch between without an interruption. H.264 is first, which everything plays."""
 
@@ -84,6 +94,7 @@ def _video_sets(presentation: Presentation, plan: EncodePlan) -> Iterable[Elemen
         made.set("maxWidth", str(max(track.spec.width for track in tracks)))
         made.set("maxHeight", str(max(track.spec.height for track in tracks)))
         made.set("maxFrameRate", _rate(tracks[0].spec.frame_rate))
+        _protection(made, plan)
         _colours(made, video_range)
         _role(made, "main")
         made.append(_template(tracks[0].timescale, tracks[0].spans, plan))  # all rungs lie on one grid
@@ -109,6 +120,7 @@ def _audio_set(tracks: Sequence[AudioTrack], presentation: Presentation, plan: E
     made.set("segmentAlignment", "true")
     made.set("startWithSAP", "1")
     SubElement(made, "AudioChannelConfiguration", schemeIdUri=_CHANNELS, value=str(_CHANNEL_CODES.get(spec.channels, spec.channels)))
+    _protection(made, plan)
     SubElement(made, "Label").text = _label(spec.label) or "Audio"
     if _DESCRIBES_VIDEO in spec.characteristics:
         SubElement(made, "Accessibility", schemeIdUri="urn:tva:metadata:cs:AudioPurposeCS:2007", value="1")

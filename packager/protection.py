@@ -1,6 +1,6 @@
 """What playlists say of a protected title: EXT-X-KEY (RFC 8216 section 4.3.2.4). Pure.
 
-The tag comes behind EXT-X-MAP, so it does not reach the init segment, which is clear (draft-pantos-hls-rfc8216bis
+The tag comes behind EXT-X-MAP, so it does not reach the init segment, which is clear in both schemes (draft-pantos-hls-rfc8216bis
 section 4.4.4.5: a key counts for what follows it). Addresses are relative, as all others are.
 """
 
@@ -21,6 +21,9 @@ def key_tag(plan: EncodePlan, rendition: str, *, iframes: bool = False) -> KeyTa
     if protection is None:
         return lambda _index: None
     uri, iv = f"../../key/{protection.key_id}", iframe_iv if iframes else segment_iv
+    if protection.scheme == "cbcs":  # vectors are in the init segment; section 4.4.4.4 of the draft has it so for fragmented MP4
+        once = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{uri}",KEYFORMAT="identity",KEYFORMATVERSIONS="1"'
+        return lambda index: once if index == 0 else None
     return lambda index: f'#EXT-X-KEY:METHOD=AES-128,URI="{uri}",IV=0x{iv(plan.digest, rendition, index).hex().upper()}'
 
 

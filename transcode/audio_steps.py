@@ -139,7 +139,7 @@ class _AudioFile:
         if self._at == 0:
             if header_size(data) is None:
                 return b""
-            self._at = check_same_init(data, self._name, self._title.init_sha256[self._name])
+            self._at = check_same_init(data, self._name, self._title.init_sha256[self._name], stored=self._title.stored_init(self._name))
             data = data[self._at :]
         whole = whole_fragments(data)
         self._at += whole

@@ -18,6 +18,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+from kit.errors import Rejected
 from media.grid import AAC_FRAME_RATE, AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
 from media.info import AudioStream, MediaInfo, VideoStream
@@ -102,6 +103,8 @@ def with_protection(plan: EncodePlan, protection: Protection | None) -> EncodePl
 
     Raises Rejected for what cannot be encrypted so.
     """
+    if protection is not None and protection.scheme == "cbcs" and any(rung.codec == "av1" for rung in plan.video):
+        raise Rejected("AV1 cannot be encrypted by cbcs here: choose another profile, or aes-128.", code="encryption_unsupported")
     return plan if protection is None else _with_digest(replace(plan, protection=protection))
 
 

@@ -5,7 +5,7 @@ Of a protected title the segments are encrypted on their way into the store here
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -75,9 +75,10 @@ class Title:
         self.world.storage.put(self._key(rendition, measured), data, content_type=content_type)
         return measured
 
-    def stored_init(self, rendition: str, clear: bytes) -> bytes:
-        """The form in which the store keeps an init segment."""
-        return clear if self.lock is None else self.lock.init(clear, rendition)
+    def stored_init(self, rendition: str) -> Callable[[bytes], bytes]:
+        """Turns an init segment into the form in which the store keeps it."""
+        lock = self.lock
+        return bytes if lock is None else lambda clear: lock.init(clear, rendition)
 
     def clear_init(self, rendition: str) -> bytes:
         """The init segment as it was made. Raises MissingObject."""
@@ -133,7 +134,7 @@ def lock_of(conn: Connection, world: World, asset_id: str, plan: EncodePlan) -> 
     if plan.protection is None:
         return None
     found = title_keys.find(conn, asset_id, plan.protection.key_id, world.settings.secret_key)
-    return Lock(found.protection, plan.digest, found.key)
+    return Lock(found.protection, plan, found.key)
 
 
 def open_title(world: World, asset_id: str, renditions: Sequence[str] = ()) -> Title:

@@ -32,6 +32,9 @@ from media.isobmff import (
 from media.plan import EncodePlan
 from media.rendition import VideoCodec, VideoRange, VideoRendition
 
+Stored = Callable[[bytes], bytes]
+"""Turns an init segment into the form in which it is stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:
@@ -123,25 +126,28 @@ def check_audio_init(data: bytes) -> bytes:
     return init
 
 
-def check_same_init(data: Data, name: str, init_sha256: str, edit_ticks: int = 0) -> int:
-    """Where the media begins, if the header in front of it is the plan's (which presents from `edit_ticks` on). Raises BadEncode."""
+def check_same_init(data: Data, name: str, init_sha256: str, edit_ticks: int = 0, *, stored: Stored = bytes) -> int:
+    """Where the media begins, if the header in front of it is the plan's (which presents from `edit_ticks` on, and of which the
+    form that is `stored` was promised). Raises BadEncode."""
     try:
         init, media = split_init(data)
         init = with_edit(init, edit_ticks) if edit_ticks else init
     except BadBoxes as error:
         raise BadEncode(f"The output of {name} has no header: {error}.") from error
-    if hashlib.sha256(init).hexdigest() != init_sha256:
+    if hashlib.sha256(stored(init)).hexdigest() != init_sha256:
         raise BadEncode(f"The header of {name} differs from the one that players were promised.", code="init_mismatch")
     return media
 
 
-def check_video(data: bytes, plan: EncodePlan, rung: VideoRendition, index: int, *, init_sha256: str) -> tuple[FragmentBoxes, ...]:
+def check_video(
+    data: bytes, plan: EncodePlan, rung: VideoRendition, index: int, *, init_sha256: str, stored: Stored = bytes
+) -> tuple[FragmentBoxes, ...]:
     """The fragments of one segment of one rung. Raises MissingFrames or BadEncode."""
     where = f"segment {index} of {rung.name}"
     try:
         if next(read_fragments(data, split_init(data)[1]), None) is None:  # an encoder that was given nothing has no true header either
             raise MissingFrames(f"There are no frames in {where}.")
-        media = check_same_init(data, rung.name, init_sha256, reorder_ticks(plan, rung))
+        media = check_same_init(data, rung.name, init_sha256, reorder_ticks(plan, rung), stored=stored)
         fragments = tuple(read_fragments(data, media))
         frames, planned = tuple(len(fragment.samples) for fragment in fragments), planned_fragments(plan, index)
         if sum(frames) != sum(planned):

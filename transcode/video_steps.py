@@ -93,7 +93,7 @@ def _look(title: Title, work: Work, wanted: Wanted, beat: Beat, part: tuple[int,
 def _verified(title: Title, work: Work, name: str, index: int) -> Segment:
     data = segment_path(work.out_dir, name, index).read_bytes()
     rung = title.plan.rendition(name)
-    fragments = check_video(data, title.plan, rung, index, init_sha256=title.init_sha256[name])
+    fragments = check_video(data, title.plan, rung, index, init_sha256=title.init_sha256[name], stored=title.stored_init(name))
     return video_segment(data, fragments, title.plan, rung, index)
 
 

@@ -36,7 +36,7 @@ class ContentKey(BaseModel):
 
     scheme: Scheme
     key_id: str = Field(description="32 hexadecimal digits.")
-    kid: str = Field(description="The same as a UUID, as DRM systems spell it.")
+    kid: str = Field(description="The same as a UUID, as DASH and DRM systems spell it.")
     key: str = Field(description="32 hexadecimal digits.")
     key_base64: str
 

@@ -31,7 +31,7 @@ ELSEWHERE = {
     "catalog.steps.drop_text": "subtitles; see their tests",
     "transcode.download_steps.download": "static renditions, which nobody's title waits for; see their tests",
     "transcode.download_steps._copied": "only reads",
-    "transcode.quality_steps.film": "measures what no title waits for; see its tests",
+    "transcode.title.clear_segment": "only reads",
 }
 """Functions with effects that no scenario comes by, and why that is as it should be."""
 VERBS = frozenset(

@@ -23,15 +23,18 @@ from catalog import pictures, title_keys
 from catalog.asset import Asset, EncryptionChoice, NewAsset
 from hls_validation import Level, validate
 from kit import ciphers, job_store
-from kit.step import run_step
+from kit.jobs import Job
+from kit.step import Beat, run_step
 from kit.world import World
 from media import keys
 from media import pictures as names
 from media.protection import Encryption, Protection
+from tests import clip_recipes as recipes
 from tests.api_client import Api, is_problem, open_api
-from tests.clips import Clips
+from tests.clips import Clips, _ffmpeg
 from tests.edge_rig import Rig, rig
-from tests.presented import STEPS, present, texts_of
+from tests.presented import STEPS, Presented, present, read_back, texts_of
+from transcode.init_steps import init_again
 from transcode.quality_steps import film
 from transcode.title import open_title
 from worker.flow import VideoFlow
@@ -66,27 +69,45 @@ def copied(world: World, asset: Asset, folder: Path, key: bytes | None = None) -
     return folder / "main.m3u8"
 
 
-def hashes(playlist: Path, kind: str) -> list[str]:
-    """Of every decoded picture ("v") or stretch of sound ("a"), of the first stream of this kind. Empty when nothing can be decoded."""
-    reading = ("-nostdin", "-v", "error", "-allowed_extensions", "ALL", "-extension_picky", "0", "-protocol_whitelist", "file,crypto,data")
-    argv = (imageio_ffmpeg.get_ffmpeg_exe(), *reading, "-i", str(playlist), "-map", f"0:{kind}:0", "-f", "framemd5", "-")
+def hashes(source: Path, kind: str, key: bytes | None = None) -> list[str]:
+    """Of every decoded picture ("v") or stretch of sound ("a"), of the first stream of this kind. Empty when nothing can be decoded.
+    `key`: of a file whose samples are encrypted; a playlist names its own."""
+    playing = ("-allowed_extensions", "ALL", "-extension_picky", "0", "-protocol_whitelist", "file,crypto,data")
+    reading = playing if source.suffix == ".m3u8" else () if key is None else ("-decryption_key", key.hex())
+    argv = (
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-nostdin",
+        "-v",
+        "error",
+        *reading,
+        "-i",
+        str(source),
+        "-map",
+        f"0:{kind}:0",
+        "-f",
+        "framemd5",
+        "-",
+    )
     said = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False).stdout
     return [line.rpartition(",")[2].strip() for line in said.splitlines() if line and not line.startswith("#")]
 
 
 @pytest.fixture
-def made(world: World, clips: Clips) -> dict[str, Asset]:
-    """One clip, in the clear and encrypted."""
-    choices: tuple[EncryptionChoice, ...] = ("none", "aes-128")
-    return {choice: present(world, clips("sync"), encryption=choice) for choice in choices}
+def made(world: World, clips: Clips, tmp_path: Path) -> dict[str, Asset]:
+    """Eight seconds in two segments, in the clear and encrypted."""
+    recipes.h264(recipes.Workshop(out=(clip := tmp_path / "film.mp4"), of=clips, ffmpeg=_ffmpeg), seconds=8)
+    choices: tuple[EncryptionChoice, ...] = ("none", "aes-128", "cbcs")
+    return {choice: present(world, clip, encryption=choice) for choice in choices}
 
 
-def test_whole_segments_are_encrypted_and_all_that_is_made_of_them_is_the_same(
+def test_what_is_encrypted_plays_with_its_key_alone_and_all_that_is_made_of_it_is_the_same(
     world: World, made: dict[str, Asset], tmp_path: Path
 ) -> None:
     plays_with_its_key_alone(world, made, tmp_path)
+    samples_play_with_their_key_alone(world, made, tmp_path)
     is_what_pictures_and_scores_are_made_of(world, made)
     is_the_same_when_made_again(world, made["aes-128"])
+    is_the_same_when_made_again(world, made["cbcs"])
 
 
 def plays_with_its_key_alone(world: World, made: dict[str, Asset], tmp_path: Path) -> None:
@@ -126,6 +147,34 @@ def plays_with_its_key_alone(world: World, made: dict[str, Asset], tmp_path: Pat
         assert (len(data) % 16, len(data), b"moof" in data[:200]) == (0, segment.size_bytes, False)
 
 
+def samples_play_with_their_key_alone(world: World, made: dict[str, Asset], tmp_path: Path) -> None:
+    key = key_of(world, made["cbcs"])
+    files: dict[str, Presented] = {}
+    for choice in ("none", "cbcs"):
+        (folder := tmp_path / f"samples-{choice}").mkdir()
+        files[choice] = read_back(world, made[choice], folder)
+    clear, locked = files["none"], files["cbcs"]
+    assert set(clear.tracks) == set(locked.tracks)
+    for name, track in locked.tracks.items():
+        kind = "a" if name == "audio" else "v"
+        expected = hashes(clear.tracks[name].file, kind)
+        assert len(expected) > 100
+        assert hashes(track.file, kind, key.key) == expected
+        assert len(set(hashes(track.file, kind, OTHER_KEY)) & set(expected)) <= (kind == "a")  # what cannot be decoded is silence, too
+        text = locked.playlists[f"{locked.plan.digest}/{name}/index.m3u8"]
+        uri = f"../../key/{key.protection.key_id}"
+        assert f'init.mp4"\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{uri}",KEYFORMAT="identity",KEYFORMATVERSIONS="1"\n#EXTINF' in text
+        assert text.count("EXT-X-KEY") == 1
+        init = track.file.read_bytes()[:2000]
+        assert (b"cbcs" in init, key.protection.kid in init, b"senc" in track.segments[0][:4000]) == (True, True, kind == "v")
+    with world.db.connect() as conn:
+        published = catalog.store.current_presentation(conn, made["cbcs"].id)
+    assert published is not None
+    head = published.multivariant["dash"]["head"]
+    assert head.count(f'cenc:default_KID="{key.protection.uuid}"') == head.count("<AdaptationSet") == 2
+    assert 'xmlns:cenc="urn:mpeg:cenc:2013"' in head
+
+
 def is_what_pictures_and_scores_are_made_of(world: World, made: dict[str, Asset]) -> None:
     found, films = {}, {}
     for choice, asset in made.items():
@@ -140,8 +189,8 @@ def is_what_pictures_and_scores_are_made_of(world: World, made: dict[str, Asset]
         found[choice] = {name: stored[name].sha256 for name in wanted}
         title = open_title(world, asset.id, [plan.video[0].name, "audio"])
         films[choice] = [film(title, name, 1) for name in (plan.video[0].name, "audio")]  # what is scored, and measured
-    assert found["aes-128"] == found["none"]
-    assert films["aes-128"] == films["none"]
+    assert found["aes-128"] == found["cbcs"] == found["none"]
+    assert films["aes-128"] == films["cbcs"] == films["none"]
 
 
 def is_the_same_when_made_again(world: World, asset: Asset) -> None:
@@ -150,11 +199,18 @@ def is_the_same_when_made_again(world: World, asset: Asset) -> None:
     name = plan.video[0].name
     key = keys.media_segment(asset.id, plan.digest, name, 1)
     before = world.storage.get(key)
+    header = keys.init_segment(asset.id, plan.digest, name)
+    first = world.storage.get(header)
+    world.storage.delete(header)
+    (job,) = [replace(job, args={"rendition": name}) for job in jobs_of(world, asset) if job.kind == "transcode.plan"]
+    init_again(world, job, Beat())
+    assert world.storage.get(header) == first
     title = open_title(world, asset.id, [name])
     clear, measured = title.clear_segment(name, 1), title.recorded[name][1]
     assert clear[4:8] == b"styp"
     world.storage.delete(key)
-    assert title.store(name, (replace(measured, size_bytes=0, sha256=""), clear), "video/mp4") == measured
+    as_made = replace(measured, size_bytes=0, sha256="", fragments=() if asset.encryption == "cbcs" else measured.fragments)
+    assert title.store(name, (as_made, clear), "video/mp4") == measured
     assert world.storage.get(key) == before
     assert title.lock is not None
     assert title.lock.key.hex() not in repr(title)
@@ -179,6 +235,11 @@ def test_who_gets_the_key_and_who_does_not(world: World, clips: Clips, caplog: p
     assert api.get(f"/v1/assets/{asset.id}").json()["encryption"] == "aes-128"
     assert api.get(f"/v1/assets/{asset.id}/keys").headers["cache-control"] == "no-store"
     is_problem(api.get(f"/v1/assets/{asset.id}/keys", signed=False), 401, "unauthorized")
+    form = {"api_key": api.key, "next": "/"}
+    signed_in = api.post("/login", signed=False, data=form, headers={"Sec-Fetch-Site": "same-origin"})
+    cookie = {"Cookie": signed_in.headers["set-cookie"].partition(";")[0]}
+    assert api.get(f"/v1/assets/{asset.id}", signed=False, headers=cookie).status_code == 200
+    is_problem(api.get(f"/v1/assets/{asset.id}/keys", signed=False, headers=cookie), 403, "key_required")
 
     iframes_are_those_of_the_clear_title(api, asset, clear, base, f"/v/{playback_of(world, clear)}")
     other = f"/v/{playback_of(world, clear)}/key/{known.protection.key_id}"  # another title's
@@ -211,6 +272,11 @@ def iframes_are_those_of_the_clear_title(api: Api, asset: Asset, clear: Asset, l
         assert api.get(f"{locked_base}/{folder}i/{gop:05d}.m4s", headers=tag).status_code == 304
 
 
+def jobs_of(world: World, asset: Asset) -> list[Job]:
+    with world.db.connect() as conn:
+        return list(job_store.jobs_of_asset(conn, asset.id))
+
+
 def lies_sealed(world: World, asset: Asset) -> None:
     known = key_of(world, asset)
     with world.db.connect() as conn:
@@ -236,7 +302,7 @@ def test_the_operator_decides_once_for_those_who_do_not(world: World) -> None:
     assert decided(bare, "aes-128") is None
     first = decided(open_, "aes-128")
     assert first is not None
-    assert decided(open_, "none") == decided(open_, "aes-128") == first  # the same key, too
+    assert decided(open_, "none") == decided(open_, "cbcs") == first  # the same key, too
     with world.db.connect() as conn:
         assert catalog.store.get_asset(conn, open_.id).encryption == "aes-128"
 
@@ -247,8 +313,9 @@ def edge(world: World, tmp_path: Path) -> Iterator[Rig]:
         yield running
 
 
-def test_the_edge_keeps_no_key(edge: Rig, world: World, clips: Clips) -> None:
-    asset = present(world, clips("plain"), encryption="aes-128")
+@pytest.mark.parametrize("choice", ["aes-128", "cbcs"])
+def test_the_edge_keeps_no_key_and_what_is_published_is_right(edge: Rig, world: World, clips: Clips, choice: EncryptionChoice) -> None:
+    asset = present(world, clips("plain"), encryption=choice)
     known = key_of(world, asset)
     path = f"/v/{playback_of(world, asset)}/key/{known.protection.key_id}"
     before = edge.cache_entries()
@@ -261,6 +328,8 @@ def test_the_edge_keeps_no_key(edge: Rig, world: World, clips: Clips) -> None:
     assert not any(known.key in file.read_bytes() for file in (edge.edge.directory / "cache").rglob("*") if file.is_file())
     assert (edge.http.head(path).status_code, edge.http.post(path).status_code) == (200, 405)
     assert edge.http.options(path).headers["access-control-allow-origin"] == "*"
+    private = replace(world, settings=replace(world.settings, cbcs_keys="service", delivery="stream"))
+    assert open_api(private).get(path, signed=False).status_code == (404 if choice == "cbcs" else 200)
     found = validate(f"{edge.address}/v/{playback_of(world, asset)}/main.m3u8")
     assert [finding for finding in found.findings if finding.level is Level.MUST] == []
     assert {"K3", "K4", "K5", "K6", "K7"}.isdisjoint(found.unchecked)

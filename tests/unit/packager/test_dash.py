@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 
 from media.plan import EncodePlan
+from media.protection import Protection
 from origin.manifest import joined
 from packager import dash
 from packager.presentation import Presentation, build, planned
@@ -173,3 +174,18 @@ def test_the_sheets_cover_the_title_and_appear_when_they_are_made(frames: int, t
 def test_a_long_title_has_a_short_timeline() -> None:
     plan = plan_of(frames=24 * 12 * 3600)
     assert sum(map(len, dash.render(planned(plan), plan).values())) < 150_000
+
+
+def test_a_protected_title_says_how_and_by_which_key() -> None:
+    plan = dataclasses.replace(plan_of(), protection=Protection("cbcs", "00112233445566778899aabbccddeeff"))
+    root = manifest(planned(plan), plan, TRACK)
+    assert breaches(root) == []
+    for made in root.iter(f"{NS}AdaptationSet"):
+        schemes = {item.get("schemeIdUri"): item for item in made.iter(f"{NS}ContentProtection")}
+        if made.get("mimeType") not in ("video/mp4", "audio/mp4"):
+            assert schemes == {}
+            continue
+        common = schemes["urn:mpeg:dash:mp4protection:2011"]
+        assert (common.get("value"), common.get("{urn:mpeg:cenc:2013}default_KID")) == ("cbcs", "00112233-4455-6677-8899-aabbccddeeff")
+        assert "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e" in schemes
+    assert "cenc" not in dash.render(planned(plan_of()), plan_of())["head"]

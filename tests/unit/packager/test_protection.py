@@ -55,3 +55,13 @@ def test_ids_have_both_spellings() -> None:
     about = Protection("aes-128", KEY_ID)
     assert about.uuid == "00112233-4455-6677-8899-aabbccddeeff"
     assert about.kid.hex() == KEY_ID
+
+
+def test_samples_have_one_tag_and_no_vector() -> None:
+    plan = replace(plan_of(), protection=Protection("cbcs", KEY_ID))
+    text = hls.render_media(planned(plan).video[0], 6, key_tag(plan, "480p"))
+    tag = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="../../key/{KEY_ID}",KEYFORMAT="identity",KEYFORMATVERSIONS="1"'
+    assert text.count("EXT-X-KEY") == 1
+    assert f'#EXT-X-MAP:URI="init.mp4"\n{tag}\n#EXTINF' in text
+    assert has_manifest(plan)
+    assert not planned(plan).padded

@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from catalog.codec import plan_from_json, plan_to_json
+from kit.errors import Rejected
 from media.info import MediaInfo
 from media.plan import EncodePlan
 from media.protection import Protection
@@ -156,6 +157,10 @@ def test_a_protected_title_has_a_plan_of_its_own() -> None:
     clear = plan(source(video(), sound()))
     first, second = (with_protection(clear, Protection("aes-128", key_id * 32)) for key_id in "ab")
     assert with_protection(clear, None) == clear
-    assert len({clear.digest, first.digest, second.digest}) == 3
+    assert len({clear.digest, first.digest, second.digest, with_protection(clear, Protection("cbcs", "a" * 32)).digest}) == 4
     assert with_protection(clear, first.protection) == first
     assert plan_from_json(plan_to_json(first)) == first
+    modern = plan(source(video(), sound()), profile="h264+av1")
+    assert with_protection(modern, first.protection).protection == first.protection
+    with pytest.raises(Rejected, match="AV1"):
+        with_protection(modern, Protection("cbcs", "a" * 32))
