@@ -52,7 +52,7 @@ class Readiness(BaseModel):
 
 
 class StoredDamage(HeadwaterError):
-    code = "stored_damage"
+    """Said by a probe, and in no reply of its own."""
 
 
 @dataclass(frozen=True, slots=True)
