@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,10 @@ def test_the_store_and_the_broker_are_started_as_the_tests_start_them(tmp_path: 
 def test_minio_runs_only_when_asked_for() -> None:
     assert SERVICES["minio"]["profiles"] == ["minio"]
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["minio"]
+
+
+def test_the_image_is_built_from_every_package() -> None:
+    """hatchling leaves out, without a word, a package that the build context does not have."""
+    packages = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    context = (TOP / ".dockerignore").read_text().split("\n")
+    assert [name for name in packages if f"!{name}" not in context] == []
