@@ -43,6 +43,7 @@ PREFIX = "lake/"
 EVENTS = f"{PREFIX}events/"
 MANIFEST = f"{PREFIX}manifest.json"
 FORMAT = 1
+TOGETHER_EVENTS = 200_000  # of small days that are compacted in one go
 _TRIES = 4  # of a reader whose files are replaced while it fetches them
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -152,30 +153,51 @@ def add(world: World, days: Iterable[tuple[str, pa.Table]], gone: Sequence[Forgo
 
 
 def compact(world: World, stop: Callable[[], bool] = lambda: False) -> Compacted:
-    """Moves what viewers did since the last time into the lake, a day at a time, then prunes what the database need not know any more."""
+    """Moves what viewers did since the last time into the lake, some days at a time, then prunes what the database need not know any
+    more."""
     events = done = 0
     with lake_store.only_writer(world.db):
         with world.db.connect() as conn:
             days = lake_store.pending_days(conn)
-        for day in days:
+        for some in together(days, TOGETHER_EVENTS):
             if stop():
                 break
-            events += _compact_day(world, day)
-            done += 1
+            events += _compact_days(world, some)
+            done += len(some)
     with world.db.begin() as conn:
         pruned = store.prune(conn, world.clock.now().timestamp())
     return Compacted(events, done, pruned)
 
 
-def _compact_day(world: World, day: date) -> int:
+def together(days: Sequence[tuple[date, int]], most: int) -> list[list[date]]:
+    """Days in groups of at most so many events; a day with more is a group of its own. Each group is one exchange of the manifest."""
+    groups: list[list[date]] = []
+    left = 0
+    for day, count in days:
+        if not groups or count > left:
+            groups.append([])
+            left = most
+        groups[-1].append(day)
+        left -= count
+    return groups
+
+
+def _compact_days(world: World, days: Sequence[date]) -> int:
+    ids: list[str] = []
     with world.db.connect() as conn:
         gone = lake_store.forgotten(conn)
-        pieces = [_table(rows) for rows in lake_store.pending(conn, day)]
-    table = pa.concat_tables(pieces) if pieces else SCHEMA.empty_table()
-    add(world, [(day.isoformat(), table)], gone)
+
+        def read() -> Iterator[tuple[str, pa.Table]]:
+            for day in days:
+                pieces = [_table(rows) for rows in lake_store.pending(conn, day)]
+                table = pa.concat_tables(pieces) if pieces else SCHEMA.empty_table()
+                ids.extend(str(one) for one in table["event_id"].to_pylist())
+                yield day.isoformat(), table
+
+        add(world, read(), gone)
     with world.db.begin() as conn:
-        lake_store.mark_compacted(conn, [str(one) for one in table["event_id"].to_pylist()])
-    return int(table.num_rows)
+        lake_store.mark_compacted(conn, ids)
+    return len(ids)
 
 
 def _table(rows: Sequence[Any]) -> pa.Table:

@@ -43,11 +43,11 @@ def only_writer(engine: Engine) -> Iterator[None]:
             guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
 
 
-def pending_days(conn: Connection) -> list[date]:
-    """Days (UTC) of which events are not in the lake yet."""
+def pending_days(conn: Connection) -> list[tuple[date, int]]:
+    """Days (UTC) of which events are not in the lake yet, and how many."""
     day = func.date_trunc("day", view_events.c.at, "UTC")
-    query = select(day).where(view_events.c.compacted_at.is_(None)).group_by(day).order_by(day)
-    return [moment.astimezone(UTC).date() for moment in conn.execute(query).scalars()]
+    query = select(day, func.count()).where(view_events.c.compacted_at.is_(None)).group_by(day).order_by(day)
+    return [(moment.astimezone(UTC).date(), int(count)) for moment, count in conn.execute(query)]
 
 
 def pending(conn: Connection, day: date, chunk_rows: int = 50_000) -> Iterator[Sequence[Row[Any]]]:

@@ -227,9 +227,9 @@ def answer(task: Task, choice: Choice, wanted: Wanted, *, progress: Progress, ch
     """The same with settings that were chosen before, inside the task's history."""
     started = time.process_time() - choice_cpu_s
     data = build(task.history, choice.weights, now_s=task.now_s)
-    model = _fitted(data, choice, needed(choice.steps), wanted, progress)
+    model = fitted(data, choice, needed(choice.steps), wanted, progress)
     fit_cpu_s = time.process_time() - started
-    entrants = [Entrant("model", model, choice.steps), *_baselines(task, data, model, choice, wanted, progress=progress)]
+    entrants = [Entrant("model", model, choice.steps), *baselines(task, data, model, choice, wanted, progress=progress)]
     question = task.question(data)
     progress("Ranking", 0.5)
     answers = ask(question, entrants, max(metric.k for metric in wanted.metrics))
@@ -249,7 +249,8 @@ def answer(task: Task, choice: Choice, wanted: Wanted, *, progress: Progress, ch
     }  # fmt: skip
 
 
-def _fitted(data: Dataset, choice: Choice, parts: frozenset[str], wanted: Wanted, progress: Progress) -> Model:
+def fitted(data: Dataset, choice: Choice, parts: frozenset[str], wanted: Wanted, progress: Progress = lambda _what, _share: None) -> Model:
+    """These parts of a model, with the settings that were chosen."""
     factors = walked = None
     if "als" in parts:
         factors = wanted.fit(
@@ -260,7 +261,9 @@ def _fitted(data: Dataset, choice: Choice, parts: frozenset[str], wanted: Wanted
     return Model(choice.als, factors, walked, data.popularity, data.trending(choice.trending_days), choice.steps)
 
 
-def _baselines(task: Task, data: Dataset, model: Model, choice: Choice, wanted: Wanted, *, progress: Progress) -> list[Entrant]:
+def baselines(
+    task: Task, data: Dataset, model: Model, choice: Choice, wanted: Wanted, *, progress: Progress = lambda _what, _share: None
+) -> list[Entrant]:
     """Popularity, and where the blend was asked for each of its parts alone; a viewer without history gets popularity."""
     found = [Entrant("popularity", model, only("popularity"))]
     if wanted.model not in {"auto", "blend"}:
@@ -269,7 +272,7 @@ def _baselines(task: Task, data: Dataset, model: Model, choice: Choice, wanted: 
         week = replace(model, trending=data.trending(7.0))
         found += [Entrant("trending-7d", week, only("trending")), Entrant("trending", model, only("trending"))]
     missing = frozenset({"als", "walk"}) - needed(choice.steps)
-    rest = _fitted(data, choice, missing, wanted, progress) if missing else model
+    rest = fitted(data, choice, missing, wanted, progress) if missing else model
     whole = replace(model, factors=model.factors or rest.factors, walk=model.walk if model.walk is not None else rest.walk)
     return [*found, Entrant("als", whole, only("als")), Entrant("rp3beta", whole, only("rp3beta"))]
 
