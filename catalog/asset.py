@@ -133,6 +133,7 @@ class NewAsset:
     profile: str = "default"  # one of PROFILES
     playback_policy: PlaybackPolicy = "public"
     encryption: EncryptionChoice = "default"
+    normalize_audio: bool | None = None  # None: as the operator chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,11 @@ class Asset:
     source_sha256: str | None = None  # of the source's bytes, hex; known a while after the source
     encryption: str = "none"  # one of ENCRYPTIONS; "default" until the title is planned
     poster_time_s: float | None = None  # presentation time that the poster is to show; None: chosen for its content
+    normalize_audio: bool | None = None  # whether its sound is made as loud as others; None: as the operator chose
+
+    def wants_normal_loudness(self, *, operator_does: bool) -> bool:
+        """Whether its sound is to be made as loud as others. `operator_does`: whether the operator chose so."""
+        return operator_does if self.normalize_audio is None else self.normalize_audio
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,7 @@ def create_asset(conn: Connection, new: NewAsset) -> Asset:
         "profile": new.profile,
         "playback_policy": new.playback_policy,
         "encryption": new.encryption,
+        "normalize_audio": new.normalize_audio,
     }
     row = conn.execute(insert(assets).values(values).returning(*assets.c)).mappings().one()
     conn.execute(insert(playback_ids).values(id=ids.random_id(), asset_id=row["id"], policy=new.playback_policy))

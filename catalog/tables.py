@@ -57,6 +57,7 @@ assets = Table(
     Column("version", Integer, nullable=False, server_default=text("1")),
     Column("encryption", Text, nullable=False, server_default=text("'none'")),  # "default" until the title is planned
     Column("poster_time_s", Double),  # what a client wants the poster to show; null: chosen for its content
+    Column("normalize_audio", Boolean),  # null: as the operator chose
     CheckConstraint("status IN ('waiting', 'uploading', 'processing', 'ready', 'errored', 'deleted')", name="status_known"),
     Index("ix_assets_status_id", "status", "id"),
     Index("ix_assets_external_id", "external_id"),

@@ -47,6 +47,7 @@ class NewUpload(BaseModel):
     playback_policy: PlaybackPolicy = "public"
     profile: Profile = "default"
     encryption: EncryptionChoice = "default"
+    normalize_audio: bool | None = Field(None, description="Make all sound as loud as that of others; null: as the operator chose.")
     size: Annotated[int, Field(ge=0, le=2**62)] | None = Field(None, description="Length of the file in bytes, if it is known.")
 
 
@@ -144,6 +145,7 @@ class _Uploads:
             external_id=body.external_id,
             profile=body.profile,
             encryption=body.encryption,
+            normalize_audio=body.normalize_audio,
             playback_policy=body.playback_policy,
         )
         return self._resource(

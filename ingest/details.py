@@ -32,7 +32,7 @@ def title_from_name(name: str) -> str:
 
 def new_asset(metadata: Mapping[str, bytes]) -> NewAsset:
     """From Upload-Metadata: `title` (or `filename` or `name`, as stock clients send), `description`, `tags` (comma separated),
-    `external_id`, `playback_policy`, `profile` and `encryption`. Other keys are left alone. Raises BadRequest."""
+    `external_id`, `playback_policy`, `profile`, `encryption` and `normalize_audio`. Other keys are left alone. Raises BadRequest."""
     text = {key: value.decode("utf-8", "replace") for key, value in metadata.items()}
     name = text.get("filename") or text.get("name") or ""
     tags = tuple(tag.strip() for tag in _plain(text.get("tags", "")).split(",") if tag.strip())
@@ -48,6 +48,7 @@ def new_asset(metadata: Mapping[str, bytes]) -> NewAsset:
         playback_policy=_choice("playback_policy", text, PLAYBACK_POLICIES),
         profile=_choice("profile", text, PROFILES),
         encryption=_choice("encryption", text, ENCRYPTIONS),
+        normalize_audio={"true": True, "false": False, "": None}[_choice("normalize_audio", text, ("", "true", "false"))],
     )
 
 
@@ -66,4 +67,4 @@ def _choice(name: str, text: Mapping[str, str], choices: tuple[Choice, ...]) -> 
     for choice in choices:
         if choice == given:
             return choice
-    raise BadRequest(f"{name} must be one of {', '.join(choices)}.")
+    raise BadRequest(f"{name} must be one of {', '.join(filter(None, choices))}.")

@@ -165,8 +165,6 @@ class _Reception:
 
     async def _tell_early(self, offset: int) -> None:
         """Whoever waits for the bytes that are acknowledged now may begin. An upload that is about to be complete wakes everybody."""
-        if self._world.settings.normalize_audio:  # a plan then needs the whole of the sound
-            return
         state = self._early.state(offset) if self._early is not None and offset != self._size else None
         if state is not None and self._early is not None:
             with suppress(Unavailable):

@@ -152,8 +152,12 @@ def early_state(world: World, session: UploadSession) -> Early | None:
 
 
 def tell_early(world: World, session: UploadSession, state: Early, index_end: int | None) -> None:
-    """The copies reach as far as `state` says. Work begins as soon as the index, which ends at `index_end`, can be read."""
+    """The copies reach as far as `state` says. Work begins as soon as the index, which ends at `index_end`, can be read; none does where
+    the sound is made as loud as others, because a plan then needs all of it."""
     with transaction(world) as conn:
+        asset = catalog.store.get_asset(conn, session.asset_id)
+        if asset.wants_normal_loudness(operator_does=world.settings.normalize_audio):
+            return
         found, _ = store.lock(conn, session.id)
         if found.epoch == session.epoch:  # else somebody else may be sending another file by now
             wanted = early.arrived(conn, state)

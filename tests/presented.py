@@ -45,13 +45,15 @@ def present(
     profile: Profile = "default",
     *,
     encryption: EncryptionChoice = "default",
+    normalize_audio: bool | None = None,
 ) -> Asset:
     """Upload `clip` and run every step until nothing is left to do. The asset is ready or errored then.
 
     `on_planned` is called once, when the playlists have been published and nothing else has been done.
     """
     with world.db.begin() as conn:
-        asset = catalog.store.create_asset(conn, NewAsset(title=clip.stem, profile=profile, encryption=encryption))
+        new = NewAsset(title=clip.stem, profile=profile, encryption=encryption, normalize_audio=normalize_audio)
+        asset = catalog.store.create_asset(conn, new)
     world.storage.put(keys.source(asset.id), clip)
     with world.db.begin() as conn:
         received(conn, asset.id, keys.source(asset.id), clip.stat().st_size)

@@ -55,7 +55,7 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
     program = tools.ffmpeg(world.settings)
     options = PlanOptions(world.settings.chunk_s, named(asset.profile, world.settings.default_profile), world.settings.lowest_rung_first)
     made = make_plan(asset.source, asset.source_digest, options, tools.encoder_version(world.runner, program))
-    if world.settings.normalize_audio and made.audio:
+    if asset.wants_normal_loudness(operator_does=world.settings.normalize_audio) and made.audio:
         made = with_gains(made, measured_gains(world, asset, made, job))
     made = with_protection(made, _protection(world, asset))
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:

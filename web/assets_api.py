@@ -141,6 +141,7 @@ def _add_changing(api: APIRouter, world: World) -> None:
             metadata=body.metadata,
             profile=body.profile,
             encryption=body.encryption,
+            normalize_audio=body.normalize_audio,
             playback_policy=body.playback_policy,
         )
         with world.db.begin() as conn:

@@ -58,6 +58,7 @@ ASSET_EXAMPLE: dict[str, Any] = {
     "tracks": [],
     "pictures": [],
     "poster_time_s": None,
+    "normalize_audio": None,
     "playback_ids": [{"id": "7h2kq9vw3m1x5tz8c4pd", "policy": "public"}],
     "created_at": "2026-11-22T14:00:00Z",
     "updated_at": "2026-11-22T14:00:41Z",
@@ -194,6 +195,7 @@ class AssetResource(BaseModel):
         [], description="What there is below `/v/{playback_id}/` beside the playlists and the poster: `storyboard.vtt`, `preview.mp4`."
     )
     poster_time_s: float | None = Field(None, description="The moment that the poster is to show; null: chosen for its content.")
+    normalize_audio: bool | None = Field(None, description="What was asked for when it was uploaded; null: as the operator chose.")
     playback_ids: list[PlaybackId]
     created_at: datetime
     updated_at: datetime
@@ -220,6 +222,7 @@ class NewImport(BaseModel):
     metadata: Metadata = {}
     profile: Profile = "default"
     encryption: EncryptionChoice = "default"
+    normalize_audio: bool | None = Field(None, description="Make all sound as loud as that of others; null: as the operator chose.")
     playback_policy: PlaybackPolicy = "public"
 
 
@@ -327,6 +330,7 @@ def asset_resource(view: AssetView) -> AssetResource:
         tracks=[track_resource(track, view.playbacks, most_problems=FEW_PROBLEMS) for track in view.tracks],
         pictures=list(view.pictures),
         poster_time_s=asset.poster_time_s,
+        normalize_audio=asset.normalize_audio,
         playback_ids=[PlaybackId(id=item.id, policy=item.policy) for item in view.playbacks],
         created_at=asset.created_at,
         updated_at=asset.updated_at,

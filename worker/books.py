@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -32,7 +32,7 @@ class Manifests:
     """What a presentation is found by, both without text tracks."""
 
     playlist: str  # multivariant
-    dash: Mapping[Piece, str]
+    dash: Mapping[Piece, str]  # nothing where DASH cannot say how the title is encrypted
 
 
 class Books(Protocol):
@@ -137,8 +137,9 @@ class SqlBooks:
     def lose(self, asset_id: str, plan_digest: str, renditions: Iterable[str], cause: Lost, instead: Manifests) -> None:
         lost.lose(self.conn, asset_id, plan_digest, renditions, cause)
         tracks = track_store.tracks_of(self.conn, [asset_id])[asset_id]
-        manifest = {**instead.dash, "text": text_piece(text.renditions(tracks))}
-        facts = {"bare": instead.playlist, "playlist": text.with_text(instead.playlist, tracks), "dash": manifest}
+        facts: dict[str, Any] = {"bare": instead.playlist, "playlist": text.with_text(instead.playlist, tracks)}
+        if instead.dash:
+            facts["dash"] = {**instead.dash, "text": text_piece(text.renditions(tracks))}
         lost.republish(self.conn, asset_id, plan_digest, facts)
 
     def give_up(self, asset_id: str, code: str, detail: str) -> None:

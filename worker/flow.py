@@ -43,6 +43,7 @@ from media.plan import Chunk, EncodePlan
 from media.rendition import VideoRendition
 from packager import dash, hls
 from packager.presentation import planned
+from packager.protection import has_manifest
 from worker import priority
 from worker.books import Books, Manifests, SqlBooks
 
@@ -320,7 +321,8 @@ def _bear(books: Books, asset: Asset, job: Job, error: HeadwaterError) -> None:
         cost = cost_of(job, plan, gone, hopeless=error.retry is Retry.NEVER)
         if cost.lost:
             left = planned(plan, {*gone, *cost.lost})
-            instead = Manifests(hls.render_multivariant(left, plan.digest), dash.render(left, plan))
+            manifest = dash.render(left, plan) if has_manifest(plan) else {}
+            instead = Manifests(hls.render_multivariant(left, plan.digest), manifest)
             books.lose(asset.id, plan.digest, cost.lost, Lost(error.code, error.detail), instead)
     if cost.title:
         books.give_up(asset.id, error.code, error.detail)

@@ -34,7 +34,8 @@ def test_an_asset_reads_exactly_as_the_contract_says(api: Api, world: World) -> 
     asset: dict[str, Any] = reply.json()
     assert list(asset) == [
         "id", "title", "description", "tags", "external_id", "metadata", "status", "playable", "progress", "eta_s", "error", "source",
-        "renditions", "encryption", "tracks", "pictures", "poster_time_s", "playback_ids", "created_at", "updated_at", "timings",
+        "renditions", "encryption", "tracks", "pictures", "poster_time_s", "normalize_audio", "playback_ids", "created_at",
+        "updated_at", "timings",
     ]  # fmt: skip
     assert (asset["status"], asset["playable"], asset["error"], asset["tracks"]) == ("processing", True, None, [])
     assert asset["source"] == {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 import catalog.store
 from catalog import sounds, views
+from catalog.asset import NewAsset
 from kit import tools
 from kit.world import World
 from media import keys
@@ -61,9 +61,8 @@ def test_every_track_is_measured_and_published(world: World, two_tracks: Path) -
 
 
 def test_where_it_is_asked_for_every_track_gets_as_loud_as_the_others(world: World, two_tracks: Path) -> None:
-    asked = replace(world, settings=replace(world.settings, normalize_audio=True))
-    asset = present(asked, two_tracks)
-    heard = shown(asked, asset.id)
+    asset = present(world, two_tracks, normalize_audio=True)
+    heard = shown(world, asset.id)
     for name in ("audio", "audio-51"):
         found = heard[name].loudness
         assert found is not None and found.integrated_lufs is not None and found.true_peak_dbtp is not None
@@ -71,9 +70,21 @@ def test_where_it_is_asked_for_every_track_gets_as_loud_as_the_others(world: Wor
         assert abs(found.integrated_lufs - TARGET_LUFS) < 0.5
         assert found.true_peak_dbtp < HIGHEST_PEAK_DBTP + 0.5
     assert heard["audio-2"].gain_db == 0
-    with asked.db.connect() as conn:
+    with world.db.connect() as conn:
         plan = catalog.store.load_plan(conn, asset.id)
     assert [track.gain_db for track in plan.audio] == [heard[track.name].gain_db for track in plan.audio]
+
+
+@pytest.mark.parametrize(
+    ("asked", "operator", "done"), [(None, True, True), (None, False, False), (False, True, False), (True, False, True)]
+)
+def test_what_an_upload_asks_for_goes_before_what_the_operator_chose(
+    world: World, *, asked: bool | None, operator: bool, done: bool
+) -> None:
+    with world.db.begin() as conn:
+        asset = catalog.store.create_asset(conn, NewAsset(normalize_audio=asked))
+        assert catalog.store.get_asset(conn, asset.id) == asset
+    assert asset.wants_normal_loudness(operator_does=operator) is done
 
 
 def test_a_track_that_nobody_could_measure_is_measured_when_the_step_runs_again(world: World, two_tracks: Path) -> None:

@@ -37,10 +37,13 @@ def test_new_asset() -> None:
     said = {
         "filename": b"ignored.mp4", "title": "  Größe\x00 ".encode(), "description": b"two\nlines", "tags": b"a, b ,,c",
         "external_id": b"42", "playback_policy": b"signed", "profile": b"mobile", "relativePath": b"null",
+        "normalize_audio": b"false",
     }  # fmt: skip
     assert details.new_asset(said) == NewAsset(
-        title="Größe", description="two\nlines", tags=("a", "b", "c"), external_id="42", playback_policy="signed", profile="mobile"
-    )
+        title="Größe", description="two\nlines", tags=("a", "b", "c"), external_id="42", playback_policy="signed", profile="mobile",
+        normalize_audio=False,
+    )  # fmt: skip
+    assert details.new_asset({"normalize_audio": b"true"}).normalize_audio is True
     assert details.new_asset({"name": b"Clip_1.webm"}) == NewAsset(title="Clip 1")
     assert details.new_asset({"title": b"\xff\xfe"}).title == "\ufffd\ufffd"
     assert details.new_asset({}) == NewAsset()
@@ -50,7 +53,7 @@ def test_new_asset() -> None:
     "said",
     [
         {"profile": b"8k"}, {"playback_policy": b"secret"}, {"title": b"x" * 301}, {"tags": b"x" * 101}, {"tags": b"a," * 51},
-        {"external_id": b"x" * 256}, {"description": b"x" * 10_001},
+        {"external_id": b"x" * 256}, {"normalize_audio": b"yes"}, {"description": b"x" * 10_001},
     ],
 )  # fmt: skip
 def test_details_that_do_not_fit_are_refused(said: dict[str, bytes]) -> None:
