@@ -4,7 +4,8 @@ The fragments of a file are a chain of boxes, each of which says where the next 
 `sidx` or `mfra` say of it is fetched beforehand, all at once, so that walking along it costs no further request; without them each
 fragment costs one. Nothing is read that would take longer than reading the whole file: then there is no index here.
 
-Where a `sidx` reaches to the end of the file, FFmpeg looks for a place by its times (`ingest.mp4_seeking`).
+Where a `sidx` reaches to the end of the file, FFmpeg looks for a place by its times (`ingest.mp4_seeking`). Of any other file it reads
+the heads of all fragments when it opens it, so every worker needs them.
 """
 
 from __future__ import annotations
@@ -146,7 +147,9 @@ def _index(chain: _Chain, moov: bytes) -> Mp4Index | None:
     whole = (chain.size_bytes, chain.size_bytes - int.from_bytes(last[-4:]))
     way = None
     if any(sidx.track_id in ids and sidx.end in whole for sidx in fronts):
-        way = seeking(fronts, movie, tracks, [place for place, _ in moofs])
+        heads = [(place, place + len(data) + BOX_HEADER_BYTES) for place, data in moofs]
+        behind = max(box.end for box in boxes if box.kind == "mdat")
+        way = seeking(fronts, movie, tracks, [*heads, (behind, min(behind + MOST_WINDOW_BYTES, chain.size_bytes))])
     return Mp4Index(chain.size_bytes, tuple(boxes), moov, movie, tracks, b"".join(data for _, data in moofs), way)
 
 

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 
 from ingest.container import Read, outer_boxes
 from ingest.ffprobe import Found
@@ -112,9 +113,13 @@ def _is_plain(number: int, track: Track, found: Found, sounds: Mapping[int, str]
 def make_map(index: Mp4Index, found: Found, tracks: Mapping[int, Delivered]) -> SourceMap:
     """Where everything lies. The file has a video stream."""
     assert found.video is not None
-    gap_bytes = 0 if index.moofs else GAP_BYTES  # small fragments lie no further apart than that
-    made = source_map(index.size_bytes, index.header, tracks[found.video.index], [tracks[item.index] for item in found.audio], gap_bytes)
+    video, sounds = tracks[found.video.index], [tracks[sound.index] for sound in found.audio]
     if index.way is None:
-        return made
+        gap_bytes = 0 if index.moofs else GAP_BYTES  # small fragments lie no further apart than that
+        return source_map(index.size_bytes, index.header, video, sounds, gap_bytes)
+    # All of the first seconds, and the last bytes, which say how long an `mfra` is.
+    samples = list(chain.from_iterable(map(first_samples, (video, *sounds))))
+    ends = (index.size_bytes - BOX_HEADER_BYTES, index.size_bytes)
+    made = source_map(index.size_bytes, [(0, max(end for _, end in samples)), ends], video, sounds)
     numbers = {stream: number for number, stream in enumerate(sorted(tracks))}
     return replace(made, streams=tuple(map_begun(stream, index.way, numbers[stream.index]) for stream in made.streams))

@@ -7,44 +7,61 @@ earlier fragment, that one is read, and the pictures begin there too.
 
 What is found here is a bound: asked for this time or later, FFmpeg begins at this fragment or a later one. It is found only for files
 in which every fragment has samples of every track, pictures from a keyframe on, and is named by each `sidx`; the others are read whole.
+Because FFmpeg reads only the heads of fragments that it passes, a worker fetches no others.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from math import ceil
+from operator import itemgetter
 
 from media.edit_list import time_offset
 from media.fragment_places import SegmentIndex
 from media.isobmff import BadBoxes
 from media.sample_tables import Movie
-from media.source_map import Delivered, StreamMap, begun_earlier
+from media.source_map import Delivered, StreamMap, begun_earlier, merged
 
 MOST_LATE_S = 60
+JOINED_BYTES = 4096  # between the ranges of a stretch, which are kept for each of thousands
 
 
 @dataclass(frozen=True, slots=True)
 class Seeking:
     """Times in seconds of the source."""
 
-    places: Sequence[int]  # of the fragments
+    heads: Sequence[tuple[int, int]]  # of the fragments: from their `moof` to their media; and what comes behind the last one
     pictures: Sequence[Fraction]  # from when on asking leads to that fragment or a later one
     sound_late: Mapping[int, Fraction]  # how far before the time that is asked for the sound of a track may begin
 
 
 def map_begun(stream: StreamMap, seeking: Seeking, number: int) -> StreamMap:
-    """The map of a track for a reader that begins so. `number` is the track's."""
+    """The map of a track for a reader that begins so, and reads the heads of the fragments on its way. `number` is the track's."""
+    stream = replace(stream, pieces=tuple(_with_heads(piece, seeking.heads) for piece in stream.pieces))
     if number in seeking.sound_late:
         return begun_earlier(stream, [ceil(seeking.sound_late[number] / stream.tick)] * len(stream.times))
-    asked = (seeking.pictures[max(0, bisect_right(seeking.places, piece[0]) - 1)] for piece in stream.pieces)
+    asked = (seeking.pictures[_fragment(seeking.heads, piece[0])] for piece in stream.pieces)
     return begun_earlier(stream, [max(0, ceil(time / stream.tick) - begin) for time, begin in zip(asked, stream.times, strict=True)])
 
 
-def seeking(fronts: Sequence[SegmentIndex], movie: Movie, tracks: Sequence[Delivered], places: Sequence[int]) -> Seeking:
-    """Of a file with these `sidx` in front of fragments that lie at `places`. Raises BadBoxes."""
+def _fragment(heads: Sequence[tuple[int, int]], place: int) -> int:
+    """In which fragment a byte lies."""
+    return max(0, bisect_right(heads, place, key=itemgetter(0)) - 1)
+
+
+def _with_heads(piece: tuple[int, ...], heads: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """The byte ranges of a stretch with the heads of its fragments, and that of the next, which FFmpeg looks at in passing."""
+    passed = heads[_fragment(heads, piece[0]) : _fragment(heads, piece[-1] - 1) + 2]
+    return tuple(chain.from_iterable(merged((*zip(piece[::2], piece[1::2], strict=True), *passed), JOINED_BYTES)))
+
+
+def seeking(fronts: Sequence[SegmentIndex], movie: Movie, tracks: Sequence[Delivered], heads: Sequence[tuple[int, int]]) -> Seeking:
+    """Of a file with these `sidx` in front of fragments whose heads are `heads`; the last of these is no fragment. Raises BadBoxes."""
+    places = [start for start, _ in heads[:-1]]
     videos = [one for one in tracks if one.track.kind == "vide"]
     if len(videos) != 1 or any(sidx.places != tuple(places) for sidx in fronts):
         raise BadBoxes("sidx names fragments where there are none, or it is not clear whose clock counts")
@@ -61,7 +78,7 @@ def seeking(fronts: Sequence[SegmentIndex], movie: Movie, tracks: Sequence[Deliv
     for other in others:
         before: Fraction = max(at - begin for at, begin in zip(video.shown, other.shown, strict=True))
         sound_late[other.number] = late + reordered + other.taken + max(Fraction(0), before)
-    return Seeking(places, pictures, sound_late)
+    return Seeking(heads, pictures, sound_late)
 
 
 def _pictures(video: _Times, others: Sequence[_Times]) -> list[Fraction]:

@@ -151,7 +151,7 @@ def fill(path: Path, ranges: Iterable[Range], stream: Stream, *, threads: int = 
     Raises what `stream` raises, and StepFailed("source_damaged") when it has fewer bytes than it should.
     """
     pieces = list(cut(joined(without(ranges, filled(path))), PIECE_BYTES))
-    groups = list(_grouped(pieces))
+    groups = list(_grouped(pieces)) if len(pieces) > GROUP_PIECES else [[piece] for piece in pieces]
     stop = threading.Event()
     if len(groups) <= 1:
         for group in groups:
@@ -168,7 +168,7 @@ def fill(path: Path, ranges: Iterable[Range], stream: Stream, *, threads: int = 
 
 
 def _grouped(pieces: Iterable[Range]) -> Iterator[list[Range]]:
-    """Neighbours that are fetched by one thread under one lock: small ones by the dozen, because of each the journal is read anew."""
+    """Neighbours that are fetched by one thread under one lock: small ones by the dozen, because for each the journal is read anew."""
     group: list[Range] = []
     for piece in pieces:
         if group and (len(group) == GROUP_PIECES or size_of(group) + size_of([piece]) > GROUP_PIECES * SMALL_BYTES):
@@ -179,7 +179,7 @@ def _grouped(pieces: Iterable[Range]) -> Iterator[list[Range]]:
         yield group
 
 
-def _fill_group(path: Path, group: Ranges | list[Range], stream: Stream, stop: threading.Event) -> None:
+def _fill_group(path: Path, group: list[Range], stream: Stream, stop: threading.Event) -> None:
     if stop.is_set():
         return
     with _locked(path, (group[0][0], group[-1][1])) as descriptor:

@@ -116,6 +116,18 @@ def test_an_outage_keeps_what_came(tmp_path: Path) -> None:
     assert right(path, [(0, 8 << 20)])
 
 
+def test_thousands_of_small_pieces_are_fetched_as_they_are(tmp_path: Path) -> None:
+    path, origin = tmp_path / "file", Origin()
+    sparse.make(path, SIZE)
+    wanted = [(at, at + 700) for at in range(0, SIZE, 20_000)]
+    mine, theirs = wanted[: len(wanted) // 2 + 9], wanted[len(wanted) // 2 - 9 :]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda part: sparse.fill(path, part, origin), (mine, theirs)))
+    assert sparse.without(wanted, sparse.filled(path)) == ()
+    assert sparse.size_of(origin.asked) == sparse.size_of(sparse.filled(path)) <= 1.1 * sparse.size_of(wanted)
+    assert right(path, wanted)
+
+
 def test_too_few_bytes_are_damage(tmp_path: Path) -> None:
     with pytest.raises(StepFailed) as damaged:
         sparse.fill(made(tmp_path), [(0, 1 << 20)], lambda _start, _end: [b"x" * 10])
