@@ -21,7 +21,7 @@ from media.edit_list import delivery
 from media.fragment_places import MFRO_BYTES, SegmentIndex, mfra_size, read_mfra, read_sidx
 from media.fragments import is_fragmented, read_fragmented
 from media.isobmff import BadBoxes, Box
-from media.source_map import Delivered
+from media.source_map import GAP_BYTES, Delivered
 
 ReadMany = Callable[[Sequence[tuple[int, int]]], Sequence[bytes]]  # byte ranges [start, end) -> their bytes
 
@@ -78,7 +78,9 @@ class _Chain:
     _starts: list[int] = field(default_factory=list)
 
     def fetch(self, places: Sequence[int]) -> None:
-        """What begins at these places, all at once."""
+        """What begins at these places, all at once. Raises BadBoxes when that takes longer than reading what is between them."""
+        if len(places) > max(FEW_STEPS, self.size_bytes // GAP_BYTES):
+            raise BadBoxes("the fragments are too small")
         ranges = [(max(0, place - BEFORE_BYTES), min(self.size_bytes, place + self.window_bytes)) for place in places]
         if sum(end - start for start, end in ranges) > _most_bytes(self.size_bytes):
             raise BadBoxes("the file is little else than its index")

@@ -11,7 +11,7 @@ from ingest.mp4_fragments import FEW_STEPS, find_fragments
 from ingest.mp4_index import Mp4Index
 from tests.fragment_files import FTYP, Part, every, fragment, mfra, moov, sidx, with_mfra, with_sidx
 
-LARGE = (60_000, 2000, 2000)
+LARGE = (70_000, 2000, 2000)
 
 
 class Store:
@@ -53,6 +53,11 @@ def test_fragments_that_are_named_are_read_side_by_side(arranged: Callable[[Sequ
 def test_without_names_there_is_a_step_for_each_as_long_as_that_pays() -> None:
     assert len(found(FTYP + moov() + b"".join(every(FEW_STEPS - 10)))) == 3 * (FEW_STEPS - 10)
     assert found(FTYP + moov() + b"".join(every(FEW_STEPS + 10))) == []
+
+
+def test_many_small_fragments_are_read_with_what_is_between_them() -> None:
+    assert found(with_mfra(every(FEW_STEPS + 10))) == []
+    assert found(with_sidx(every(FEW_STEPS + 10))) == []
 
 
 def test_names_are_not_believed() -> None:
