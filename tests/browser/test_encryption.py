@@ -46,11 +46,12 @@ def _begin(page: Page, address: str) -> None:
     page.evaluate("(address) => { begin(address).catch((error) => errors.push(String(error.code))); }", address)
 
 
-def test_our_player_plays_whole_segments(visit: Open, locked: Locked) -> None:
+@pytest.mark.parametrize("choice", ["aes-128", "cbcs"])
+def test_our_player_plays_it(visit: Open, locked: Locked, choice: str) -> None:
     page = visit("/login").page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(locked["aes-128"].watch)
+    page.goto(locked[choice].watch)
     screening.play(page)
     screening.wait_until(page, "video.currentTime > 2", limit_s=60)
     assert screening.ask(page, "video.webkitAudioDecodedByteCount") > 0

@@ -12,6 +12,7 @@
 
 import "media-tracks/polyfill";
 import Hls, { type ErrorData, type HlsConfig, type Level } from "hls.js";
+import { unlock } from "./clearkey";
 
 export interface Problem {
   /** Stable, for the reference: "manifestLoadError-404". */
@@ -232,6 +233,9 @@ class HlsEngine implements Engine {
         this.fail({ code: "stalled", sentence: "The video has stopped arriving.", final: false }),
       ),
       watchForMaking(video, options, () => this.started && !this.broken),
+      unlock(video, options.src, () =>
+        this.fail({ code: "locked", sentence: "This video needs a key that could not be had.", final: true }),
+      ),
     ];
     addEventListener("online", this.online);
     video.addEventListener("seeking", this.seeking);
