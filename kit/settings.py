@@ -38,7 +38,9 @@ class Settings:
     s3_access_key: str = _setting(doc="S3 access key.", secret=True)
     s3_secret_key: str = _setting(doc="S3 secret key.", secret=True)
     s3_region: str = _setting("us-east-1", doc="S3 region used in signatures.")
-    secret_key: str = _setting(doc="Signs upload addresses and browser sessions; at least 32 characters.", secret=True)
+    secret_key: str = _setting(
+        doc="Signs upload addresses and browser sessions, and seals the keys of encrypted titles; at least 32 characters.", secret=True
+    )
     public_url: str = _setting("http://127.0.0.1:8080", doc="Address of the edge as users see it.")
     scratch_dir: Path = _setting(Path("/tmp/headwater"), doc="Working space of API and workers; may be lost at any time.")  # noqa: S108
     scratch_budget_bytes: int = _setting(
