@@ -7,6 +7,7 @@
               a real one: HR@10 that folding in loses (target 0.01)
     large     10,000,000 events of 200,000 viewers: dataset, choice, fit, similar titles and bundle; seconds and peak memory (target 4 GiB)
     lists     with --ratings FILE: a global-time split of a real set at three moments, the served blend beside every baseline
+    windows   with --ratings: the same in ten windows one after another, all viewers together, and those with a history by themselves
     words     with --ratings, --titles FILE (movieId,title,genres) and perhaps --tags FILE: a tenth of the titles is hidden; their order
               from words alone
 
@@ -32,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from bench.recommend_folding import folding_worth
+from bench.recommend_windows import windows
 from recommend import als, content, dataset, fold_in, loaders, metrics, protocols, ranked, ranking
 from recommend.choice import Ask, choose
 from recommend.fold_in import AlsSettings
@@ -193,6 +195,7 @@ def main() -> int:
     if options.ratings:
         keep("folding", folded | {options.ratings.parent.name: folding_worth(loaders.ratings(options.ratings))})
         keep("lists", lists_worth(options.ratings))
+        keep("windows", windows(loaders.ratings(options.ratings)))
     if options.ratings and options.titles:
         keep("words", words_worth(options.ratings, options.titles, options.tags))
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
