@@ -17,8 +17,8 @@ from media.plan import EncodePlan
 from media.rendition import VideoRendition
 from transcode.verify import MissingFrames
 
-# By share of lines: five points and more below the least that was measured of H.264 in five excerpts of 6 s of two real clips, which is little
-# to go by (docs/benchmarks.md, "Quality on record"). HEVC and AV1 rungs, which scored higher, are held to the same.
+# By share of lines: five points and more below the least that was measured of H.264 in five excerpts of 6 s of two real clips, which is
+# little to go by (docs/benchmarks.md, "Quality on record"). HEVC and AV1 rungs, which scored higher, are held to the same.
 FLOORS: tuple[tuple[float, float], ...] = ((0.95, 75.0), (0.6, 75.0), (0.4, 70.0))
 FINE_FLOOR = 90.0  # of the whole size, where a profile encodes for keeping: four and more below two excerpts of one clip
 FINE_CRF = 18.0
