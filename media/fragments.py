@@ -77,8 +77,6 @@ def read_fragmented(moov: bytes, moofs: Iterable[tuple[int, bytes]]) -> Movie:
         timescale, tracks = _read_tracks(moov)
         for place, data in moofs:
             _read_moof(data, place, tracks)
-            if sum(len(track.durations) for track in tracks.values()) > sample_tables.MOST_SAMPLES:
-                raise BadBoxes("there are too many samples")
         return Movie(timescale, tuple(_track(gathered) for gathered in tracks.values()))
     except (struct.error, IndexError, OverflowError) as error:
         raise BadBoxes("a box of a fragment is cut off") from error
@@ -152,7 +150,10 @@ def _read_traf(data: bytes, traf: Box, place: int, tracks: dict[int, _Gathered],
     if when.start > runs[0].start:
         raise BadBoxes("the decode time comes after the samples")
     (decode_time,) = struct.unpack_from(">Q" if data[when.body] == 1 else ">I", data, when.body + 4)
+    others = sum(len(track.durations) for track in tracks.values() if track is not gathered)
     for run in runs:
+        if others + len(gathered.durations) > sample_tables.MOST_SAMPLES:
+            raise BadBoxes("there are too many samples")
         decode_time, implicit = _read_run(data, _Run(run, base, decode_time, values[1:], run is runs[0]), gathered, implicit)
     if gathered.first_shift is None:
         gathered.first_shift = _shift(gathered)

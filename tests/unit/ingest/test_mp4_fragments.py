@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -9,6 +10,8 @@ import pytest
 
 from ingest.mp4_fragments import FEW_STEPS, find_fragments
 from ingest.mp4_index import Mp4Index
+from media.fragments import read_fragmented
+from media.isobmff import BadBoxes, make_box
 from tests.fragment_files import FTYP, Part, every, fragment, mfra, moov, sidx, with_mfra, with_sidx
 
 LARGE = (70_000, 2000, 2000)
@@ -111,6 +114,15 @@ def test_what_ffmpeg_would_go_by_has_to_be_true() -> None:
 )
 def test_what_contradicts_itself_has_no_index(parts: list[Part]) -> None:
     assert index(FTYP + moov() + b"".join(map(fragment, parts))) is None
+
+
+def test_samples_that_cost_no_byte_of_index_are_not_counted_for_ever() -> None:
+    flags = 0x02_0000 | 0x8 | 0x10
+    tfhd = make_box("tfhd", struct.pack(">IIII", flags, 1, 1, 1))
+    runs = [make_box("trun", struct.pack(">IIi", 0x1, 1 << 20, 2000)) for _ in range(40)]
+    traf = make_box("traf", tfhd, make_box("tfdt", bytes(8)), *runs)
+    with pytest.raises(BadBoxes, match="too many"):
+        read_fragmented(moov(), [(500, make_box("moof", traf))])
 
 
 def test_other_files_have_no_index_here() -> None:
