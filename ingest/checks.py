@@ -187,7 +187,10 @@ def accept(found: Found, scan: Scan, shape: Shape, size_bytes: int, limits: Limi
     too_fast = _too_fast(scan.spacing.pictures, scan.spacing.last - scan.spacing.first) if found.video is not None else None
     if too_fast is not None:
         return too_fast
-    return Accepted(media_info(found, scan, size_bytes))
+    try:
+        return Accepted(media_info(found, scan, size_bytes))
+    except Rejected as nothing:  # sound that begins where it ends
+        return nothing
 
 
 def _span(scan: Scan, stream: int | None = None) -> tuple[Fraction, Fraction]:
