@@ -7,7 +7,7 @@ they name paths and mean nothing to an uploader; `technical` keeps the last of t
 |---|---|---|
 | decode_failed | the source cannot be decoded, or not to its end | no |
 | out_of_memory | the machine has too little memory for it | counted |
-| disk_full | the scratch disk is full | counted |
+| disk_full | the scratch disk is full | later, for free |
 | killed | something else ended the encoder | counted |
 | encode_failed | anything else, a crash included | counted |
 """
@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 import signal
 
-from kit.errors import HeadwaterError, Rejected, StepFailed
+from kit.errors import HeadwaterError, Rejected, StepFailed, Unavailable
 from kit.process import Completed
 
 _SIGNS: tuple[tuple[str, HeadwaterError], ...] = (
-    ("No space left on device", StepFailed("The disk of the worker is full.", code="disk_full")),
+    ("No space left on device", Unavailable("The disk of the worker is full.", code="disk_full")),
     ("Cannot allocate memory", StepFailed("The worker has too little memory for this video.", code="out_of_memory")),
     ("malloc of size", StepFailed("The worker has too little memory for this video.", code="out_of_memory")),
     ("No such file or directory", StepFailed("The worker's copy of the video went away.", code="encode_failed")),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.errors import Rejected, StepFailed
+from kit.errors import Rejected, StepFailed, Unavailable
 from kit.process import Completed
 from transcode.failures import explain, technical
 from transcode.progress import Piece, ProgressReader, Report, fragments, written
@@ -91,7 +91,7 @@ def ended(code: int, stderr: str = "") -> Completed:
     [
         (ended(1, "[in#0 @ 0x55] [error] Error opening input: Invalid data found when processing input"), Rejected, "decode_failed"),
         (ended(1, "[error] Decoding requested, but no decoder found for: h264"), Rejected, "decode_failed"),
-        (ended(1, "av_interleaved_write_frame(): No space left on device"), StepFailed, "disk_full"),
+        (ended(1, "av_interleaved_write_frame(): No space left on device"), Unavailable, "disk_full"),
         (ended(1, "x264 [error]: malloc of size 12345 failed"), StepFailed, "out_of_memory"),
         (ended(254, "Error opening input: No such file or directory"), StepFailed, "encode_failed"),
         (ended(1, "something new"), StepFailed, "encode_failed"),
