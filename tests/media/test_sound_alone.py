@@ -81,15 +81,15 @@ def test_it_is_as_long_as_its_source_and_in_time(music: tuple[Path, EncodedTitle
 def test_a_segment_made_alone_fits_between_the_others(world: World, music: tuple[Path, EncodedTitle]) -> None:
     source, title = music
     work = Work(title.plan, title.info, source, title.folder, tools.ffmpeg(world.settings))
-    command, skip = audio_segment_command(work, title.plan.audio[0], 1)
+    command, skip = audio_segment_command(work, title.plan.audio[0], 2)
     run(world, command)
     data = (title.folder / "audio.mp4").read_bytes()
-    cutter = AudioCutter(title.plan, 1, skip, 2)
+    cutter = AudioCutter(title.plan, 2, skip, 3)
     ((_, alone),) = cutter.take(data[header_size(data) or 0 :])
     cutter.finish()
     parts = [body for _, body in title.segments["audio"]]
     patched = title.folder / "patched.mp4"
-    patched.write_bytes(title.inits["audio"] + parts[0] + alone + parts[2])
+    patched.write_bytes(title.inits["audio"] + parts[0] + parts[1] + alone)
     whole, again = (np.asarray(readback.samples(path), dtype=float) for path in (title.whole("audio"), patched))
     assert len(whole) == len(again)
     # The clicks lie on the same sample; around them two runs of an encoder differ a little.
