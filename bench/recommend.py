@@ -26,6 +26,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -175,31 +176,44 @@ def main() -> int:
     parser.add_argument("--ratings", type=Path, help="user item rating timestamp")
     parser.add_argument("--titles", type=Path, help="movieId,title,genres")
     parser.add_argument("--tags", type=Path, help="userId,movieId,tag,timestamp: further words of the titles")
+    parser.add_argument("--only", default="", help="fit,score: only these parts; the figures of the others stay as they are in the file")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(large_child(options.child)))
         return 0
-    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
-
-    def keep(name: str, value: Any) -> None:
-        found[name] = value
-        print(f"{name:<8} {json.dumps(value)[:400]}", flush=True)
-
-    keep("fit", fit_cost())
-    keep("dense", dense_cost())
-    keep("score", [score_cost(40_000, 400), score_cost(200_000, 100)])
-    keep("folding", folded := {"made up": folding_worth(made_up(6_040, 3_706, 1_000_000, tastes=15), tried=2)})
-    if options.events:
-        keep("large", large_cost(options.events))
-    if options.ratings:
-        keep("folding", folded | {options.ratings.parent.name: folding_worth(loaders.ratings(options.ratings))})
-        keep("lists", lists_worth(options.ratings))
-        keep("windows", windows(loaders.ratings(options.ratings)))
-    if options.ratings and options.titles:
-        keep("words", words_worth(options.ratings, options.titles, options.tags))
+    now = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count(), "load": os.getloadavg()[0]}
+    found: dict[str, Any] = json.loads(RESULTS.read_bytes()) if options.only and RESULTS.exists() else now
+    for name, measured in _parts(options).items():
+        if not options.only or name in options.only.split(","):
+            value = measured()
+            found[name] = value
+            if options.only:
+                found["measured_apart"] = {**found.get("measured_apart", {}), name: now}
+            print(f"{name:<8} {json.dumps(value)[:400]}", flush=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     return 0
+
+
+def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """What there is to measure with these options."""
+    found: dict[str, Callable[[], Any]] = {
+        "fit": fit_cost, "dense": dense_cost, "score": lambda: [score_cost(40_000, 400), score_cost(200_000, 100)],
+        "folding": lambda: _foldings(options.ratings),
+    }  # fmt: skip
+    if options.events:
+        found["large"] = lambda: large_cost(options.events)
+    if options.ratings:
+        found["lists"] = lambda: lists_worth(options.ratings)
+        found["windows"] = lambda: windows(loaders.ratings(options.ratings))
+    if options.ratings and options.titles:
+        found["words"] = lambda: words_worth(options.ratings, options.titles, options.tags)
+    return found
+
+
+def _foldings(ratings: Path | None) -> dict[str, Any]:
+    found = {"made up": folding_worth(made_up(6_040, 3_706, 1_000_000, tastes=15), tried=2)}
+    return found | ({ratings.parent.name: folding_worth(loaders.ratings(ratings))} if ratings else {})
 
 
 if __name__ == "__main__":
