@@ -262,7 +262,7 @@ def test_without_a_usable_model_the_page_is_made_of_what_is_watched(place: Place
         old = a_bundle(history(place.titles), version="old", trained_at=datetime.now(UTC) - timedelta(days=60))
         bundle.publish(storage, old, place.world.clock)
     elif fault == "failed":
-        monkeypatch.setattr(ranked, "fold_in", lambda *_: (_ for _ in ()).throw(ValueError("wrong shape")))
+        monkeypatch.setattr(ranked, "fold_in", lambda *_, **_named: (_ for _ in ()).throw(ValueError("wrong shape")))
     else:
         monkeypatch.setattr("recommend.serving._SLOW_S", -1.0)
         assert api.get("/v1/viewers/v/home").json()["source"] == "model"  # this one was slow, the next ones do without
