@@ -9,12 +9,14 @@ Sources: SMPTE ST 2086 (mastering display), CTA-861.3 (content light level); x26
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 _CHROMATICITY, _LUMINANCE = 50_000, 10_000  # steps in one
 _BRIGHTEST = 10_000  # cd/m², where the PQ curve ends
+_RATIO = re.compile("([0-9]{1,10})/([0-9]{1,10})")  # of integers of 32 bits
 
 
 def mastering_display(items: Iterable[Mapping[str, Any]]) -> str:
@@ -54,8 +56,8 @@ def of_first_picture(text: str) -> tuple[str, str]:
 
 def _steps(value: Any, steps: int, most: int) -> int | None:
     """A ratio such as "34000/50000" in whole steps; None when it is none, or is negative or above `most`."""
-    try:
-        ratio = Fraction(value) if isinstance(value, str) else None
-    except (ValueError, ZeroDivisionError):
+    found = _RATIO.fullmatch(value) if isinstance(value, str) else None
+    if found is None or int(found[2]) == 0:
         return None
-    return round(ratio * steps) if ratio is not None and 0 <= ratio <= most else None
+    ratio = Fraction(int(found[1]), int(found[2]))
+    return round(ratio * steps) if ratio <= most else None

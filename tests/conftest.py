@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from kit.settings import Settings
 from kit.world import World
@@ -22,6 +23,10 @@ from tests.clips import clips  # noqa: F401  (a fixture)
 from tests.live import LiveServers, live_servers
 from tests.local_stack import LocalStack
 from tests.local_stack import local_stack as running_stack
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis_settings.register_profile("headwater", deadline=None)
+hypothesis_settings.load_profile("headwater")
 
 LIVE = (Path(__file__).parent / "integration", Path(__file__).parent / "browser")
 
