@@ -82,19 +82,22 @@ class Factory:
 
     def work(self, workers: int = 6) -> None:
         """Until nothing is ready for anybody."""
-        steps, idle = self.steps(), threading.Barrier(workers)
+        steps, empty = self.steps(), False
+
+        def look() -> None:
+            """All have seen an empty queue, but the last to finish may have filled it again, and a wait may be over."""
+            nonlocal empty
+            ready = "SELECT count(*) FROM jobs WHERE state = 'queued' AND not_before <= now() AND kind = ANY(:kinds)"
+            with self.world.db.begin() as conn:
+                empty = conn.scalar(text(ready), {"kinds": list(steps)}) == 0
+
+        idle = threading.Barrier(workers, action=look)  # one looks for all: two might see different things
 
         def one(number: int) -> None:
-            while True:
+            while not empty:
                 while run_step(self.world, steps, VideoFlow(), f"worker-{number}"):
                     pass
-                idle.wait(60)  # all have seen an empty queue, but the last to finish may have filled it again
-                with self.world.db.begin() as conn:
-                    ready = "SELECT count(*) FROM jobs WHERE state = 'queued' AND not_before <= now() AND kind = ANY(:kinds)"
-                    empty = conn.scalar(text(ready), {"kinds": list(steps)}) == 0
                 idle.wait(60)
-                if empty:
-                    return
 
         with ThreadPoolExecutor(workers) as threads:
             for done in [threads.submit(one, number) for number in range(workers)]:
