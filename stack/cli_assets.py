@@ -29,8 +29,11 @@ def _api(data_dir: Path | None) -> Any:
 
 def upload(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A video file.")],
+    *,
     title: Annotated[str, typer.Option("--title", help="Title; without one, the file's name.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every rendition is done.")] = False,
+    profile: Annotated[str, typer.Option("--profile", help="Codecs of the ladder, for example h264+av1; without one, the server's.")] = "",
+    encryption: Annotated[str, typer.Option("--encryption", help="none, aes-128 or cbcs; without one, the server's.")] = "",
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -44,7 +47,8 @@ def upload(
         note = tus_client.note_path(tus_client.state_dir(settings.environment(), Path.home()), api.server, file)
         with BytesProgress(errors(), file.name, file.stat().st_size) as shown:
             work = tus_client.Upload(api, file, clock, shown.sent)
-            ticket, resumed = tus_client.upload(work, note, {"title": title or file.stem})
+            chosen = {name: value for name, value in (("profile", profile), ("encryption", encryption)) if value}
+            ticket, resumed = tus_client.upload(work, note, {"title": title or file.stem, **chosen})
         asset = api.asset(ticket.asset_id)
         if wait:
             with AssetProgress(errors()) as progress:

@@ -28,6 +28,7 @@ def test_it_plays_under_its_cover(visit: Open, music: Film) -> None:
     box, stage = poster.bounding_box(), page.locator("headwater-player").bounding_box()
     assert box is not None and stage is not None and box["height"] > 0.9 * stage["height"]
     assert page.locator("headwater-player .controls").get_attribute("autohide") == "-1"
+    assert page.locator("headwater-player .controls").get_attribute("userinactive") is None
     expect(page.locator("media-pip-button")).to_be_hidden()
     page.locator("media-settings-menu-button").click()
     expect(page.locator("media-settings-menu-item").filter(has_text="Speed")).to_be_visible()

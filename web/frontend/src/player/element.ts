@@ -77,6 +77,7 @@ export class HeadwaterPlayer extends HTMLElement {
     video.loop = this.hasAttribute("loop");
     this.querySelector("[data-notice]")?.remove();
     this.append(controller);
+    if (this.hasAttribute("sound")) controller.removeAttribute("userinactive"); // which it says of everybody who has not moved yet
     this.listen(video);
     announce(video, this.text("name"), this.getAttribute("poster"));
     if (this.hasAttribute("lazy") && !video.autoplay) this.openWhenSeen(video);
