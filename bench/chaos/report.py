@@ -51,6 +51,11 @@ def machine() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _named(counted: Counter[Any]) -> dict[str, int]:
+    """The most hit first, by plain names."""
+    return {str(part): count for part, count in counted.most_common()}
+
+
 def tell(seed: int, took_s: float, account: Account, sent: Sequence[Sent], there: Inventory, findings: Sequence[Finding]) -> dict[str, Any]:
     """The report as a value."""
     own = {one.order.key for one in sent}
@@ -59,8 +64,8 @@ def tell(seed: int, took_s: float, account: Account, sent: Sequence[Sent], there
     recovery = spread(account.again_s)
     return {
         **machine(), "seed": seed, "took_s": round(took_s), "kills": sum(account.kills.values()),
-        "kills_by_part": dict(account.kills.most_common()),
-        "stops_by_part": dict(account.stops.most_common()), "slow_or_full": dict(account.machine), "spared": account.spared,
+        "kills_by_part": _named(account.kills),
+        "stops_by_part": _named(account.stops), "slow_or_full": _named(account.machine), "spared": account.spared,
         "found_nobody": account.nobody,
         "uploads": {
             "sent": len(sent), "acknowledged": sum(one.acknowledged for one in sent),
