@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
 from tests import clip_recipes as recipes
 from tests.clips import Clips, _ffmpeg
@@ -28,6 +28,8 @@ from tests.eventually import eventually
 from tests.local_stack import LocalStack
 from tests.node import node
 from web.frontend import build_hook
+
+expect.set_options(timeout=20_000)  # ms: a busy machine is no fault of the page
 
 ARGUMENTS = [
     "--no-sandbox",
