@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import saxpy
 
 from recommend.bundle import Bundle
 from recommend.interactions import Codes, Floats, Times
@@ -130,7 +129,10 @@ def score(bundle: Bundle, factor: Floats | None, history: Sequence[tuple[int, fl
     total: Floats = common.scores[weights] - np.float32(taken)
     if reached is not None:  # the same number to each place of a title that is named twice
         total[reached.titles] += (walk_scale * there).astype(np.float32)
-    return total if liked is None else saxpy(liked, total, a=like_scale)
+    if liked is not None:
+        liked *= np.float32(like_scale)
+        total += liked
+    return total
 
 
 def _scale(weight: float, total: float, squares: float, count: int) -> tuple[float, float]:
