@@ -7,6 +7,7 @@ empty broker for each test. `world`: a World on `settings`. `clips` (tests/clips
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ from tests.clips import clips  # noqa: F401  (a fixture)
 from tests.live import LiveServers, live_servers
 from tests.local_stack import LocalStack
 from tests.local_stack import local_stack as running_stack
+
+# Tests are a thousand clients at once, and a login often allows one process no more than 1,024 open files.
+_OPEN, _MOST = resource.getrlimit(resource.RLIMIT_NOFILE)
+_WANTED = 4096 if _MOST == resource.RLIM_INFINITY else min(4096, _MOST)
+if _OPEN != resource.RLIM_INFINITY and _OPEN < _WANTED:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_WANTED, _MOST))
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis_settings.register_profile("headwater", deadline=None)
