@@ -105,6 +105,10 @@ def test_uploads_queue_pause_and_are_cancelled(visit: Open, studio: Studio, clip
     card(page, one).get_by_role("button", name="Cancel the upload").click()
     expect(card(page, one)).to_have_count(0)
     assert eventually(lambda: studio.client.get(f"/v1/assets/{first}").status_code == 404)
+    for _ in range(200):  # the other two: the page hears of them only while it is waited for
+        if len(held) >= 2:
+            break
+        page.wait_for_timeout(100)
     assert len(held) >= 2
     page.unroute_all(behavior="ignoreErrors")
     page.get_by_role("button", name="Pause all").click()
