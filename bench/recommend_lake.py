@@ -10,19 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from kit.clock import SystemClock
-from kit.db import connect
-from kit.process import SubprocessRunner
-from kit.settings import Settings
-from kit.storage.s3 import open_storage
+from bench.live_world import live_world
 from kit.world import World
 from recommend import lake
-from tests.live import live_servers
 
 GIB = 1 << 30
 _MONTHS = 12
@@ -59,21 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
     events = parser.parse_args().events
-    clock = SystemClock()
-    with live_servers() as servers, servers.database() as url, tempfile.TemporaryDirectory() as scratch:
-        s3 = servers.s3
-        settings = Settings(
-            database_url=url, broker_url=servers.broker_url, s3_endpoint=s3.s3_endpoint, s3_bucket="bench", s3_access_key=s3.s3_access_key,
-            s3_secret_key=s3.s3_secret_key, s3_region=s3.s3_region, secret_key="a secret of thirty-two characters, or more",
-            scratch_dir=Path(scratch),
-        )  # fmt: skip
-        storage = open_storage(settings)
-        storage.ensure_bucket()
-        world = World(settings, clock, connect(url), storage, SubprocessRunner(clock))
-        try:
-            print(json.dumps(compaction(world, events)))
-        finally:
-            world.db.dispose()
+    with live_world() as world:
+        print(json.dumps(compaction(world, events)))
 
 
 if __name__ == "__main__":

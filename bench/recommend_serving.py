@@ -20,7 +20,6 @@ import json
 import os
 import resource
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,11 +32,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from accounts import store as accounts
+from bench.live_world import live_world
 from kit.clock import SystemClock
-from kit.db import connect
-from kit.process import SubprocessRunner
-from kit.settings import Settings
-from kit.storage.s3 import open_storage
 from kit.world import World
 from recommend.bundle import Bundle, encode_ids
 from recommend.fold_in import AlsSettings, ground_of
@@ -47,7 +43,6 @@ from recommend.shelf import Model, Shelf
 from recommend.viewing import Seen, Session, seen
 from recommend.weights import WeightSettings
 from tests.api_client import served
-from tests.live import live_servers
 from web.app import create_app
 
 RESULTS = Path(__file__).parent / "results" / "recommend-serving.json"
@@ -225,18 +220,8 @@ def _cpu_s() -> float:
 
 
 def bench_live(titles: int, factors: int, rounds: int) -> dict[str, Any]:
-    with live_servers() as servers, servers.database() as url, tempfile.TemporaryDirectory() as scratch:
-        s3 = servers.s3
-        settings = Settings(
-            database_url=url, broker_url=servers.broker_url, s3_endpoint=s3.s3_endpoint, s3_bucket="bench", s3_access_key=s3.s3_access_key,
-            s3_secret_key=s3.s3_secret_key, s3_region=s3.s3_region, secret_key="a secret of thirty-two characters, or more",
-            scratch_dir=Path(scratch),
-        )  # fmt: skip
-        world = World(settings, _clock, connect(url), open_storage(settings), SubprocessRunner(_clock))
-        try:
-            return bench_http(world, titles, factors, rounds)
-        finally:
-            world.db.dispose()
+    with live_world() as world:
+        return bench_http(world, titles, factors, rounds)
 
 
 def main() -> None:
