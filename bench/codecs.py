@@ -27,7 +27,7 @@ from math import exp, log
 from pathlib import Path
 
 from bench.quality import MODEL, score
-from bench.transcode import cpu_s, machine, make_source, run_plain
+from bench.transcode import machine, make_source, run_plain, spent
 from ingest.probe import probe
 from kit.world import World
 from media.info import VideoStream
@@ -163,12 +163,12 @@ def ladders(world: World, source: Path, seconds: int, folder: Path) -> dict[str,
     """Of each profile: CPU seconds for each second of the source, and what it stores."""
     costs: dict[str, dict[str, float]] = {}
     for name in PROFILES:
-        before = cpu_s()
+        before = spent()
         made = encode(world, source, folder / name, PlanOptions(profile=name))
         peak = max(run.peak_rss_bytes for run in made.runs)
         stored = sum(len(data) for track in made.segments.values() for _, data in track)
         costs[name] = {
-            "cpu_s_per_s": round((cpu_s() - before) / seconds, 2),
+            "cpu_s_per_s": round(spent().since(before).cpu_s / seconds, 2),
             "stored_kbps": round(stored * 8 / seconds / 1000),
             "peak_mib": round(peak / 2**20),
         }

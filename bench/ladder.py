@@ -38,7 +38,7 @@ from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
 from bench.stack_run import JobRecord, Recording, record
-from bench.transcode import Source, machine, make_source, pipeline, plain_audio, plain_rung, run_plain
+from bench.transcode import Source, machine, make_source, pipeline, plain_audio, plain_rung, run_plain, spent
 from catalog.demand import SEGMENT
 from catalog.progress import ENCODE, PLAN, PROBE
 from kit.world import World
@@ -98,10 +98,14 @@ def measure_cost(bench: Bench, source: Source, rounds: int) -> tuple[Cost, Encod
     ours, theirs = [], []
     for turn in range(rounds):
         bench.say(f"cost: round {turn + 1} of {rounds}")
-        theirs.append(plain(bench, source, made.plan))
-        spent, made = pipeline(bench.world, source, bench.folder / "title")
-        ours.append(spent)
-    return Cost(source.description, made.names, made.plan.grid.frames, round(min(theirs), 2), round(min(ours), 2)), made
+        before = spent()
+        plain(bench, source, made.plan)
+        theirs.append(spent().since(before))
+        used, made = pipeline(bench.world, source, bench.folder / "title")
+        ours.append(used)
+    least, most = min(theirs), min(ours)
+    figures = (round(seconds, 2) for seconds in (least.cpu_s, most.cpu_s, least.system_s, most.system_s))
+    return Cost(source.description, made.names, made.plan.grid.frames, *figures), made
 
 
 def compare_chunks(bench: Bench, source: Source, made: EncodedTitle) -> tuple[list[Chunked], dict[str, Encoded]]:
@@ -126,7 +130,7 @@ def curves(bench: Bench, source: Source, made: EncodedTitle, own: dict[str, Enco
     for crf in crfs:
         bench.say(f"side by side: our ladder at rate factor {crf}")
         free = [replace(rung, crf=float(crf), maxrate_bps=40_000_000, bufsize_bits=60_000_000) for rung in made.plan.video]
-        plain(bench, source, replace(made.plan, video=tuple(free), audio=None))
+        plain(bench, source, replace(made.plan, video=tuple(free), audio=()))
         for rung in free:
             found[rung.name].append(_score(bench, source, made, plain_output(bench, rung), rung))
     return found
@@ -162,11 +166,11 @@ def side_by_side(bench: Bench, source: Source, made: EncodedTitle, curve: dict[s
 
 def measure_cascade(bench: Bench, source: Source, made: EncodedTitle, cost: Cost, chunked: Sequence[Chunked]) -> Scaled:
     bench.say("each rung from the next larger one")
-    spent = plain(bench, source, made.plan, cascade=True)
+    cascaded_s = plain(bench, source, made.plan, cascade=True)
     scores = [_score(bench, source, made, plain_output(bench, rung), rung) for rung in made.plan.video]
     lost = {item.rendition: round(item.vmaf - whole.whole_vmaf, 3) for item, whole in zip(scores, chunked, strict=True)}
     more = {item.rendition: round(item.bps / whole.whole_bps - 1, 4) for item, whole in zip(scores, chunked, strict=True)}
-    return Scaled(round(spent / cost.plain_cpu_s, 4), lost, more)
+    return Scaled(round(cascaded_s / cost.plain_cpu_s, 4), lost, more)
 
 
 def measure_machine(bench: Bench, source: Source) -> tuple[Machine, Recording, Recording]:

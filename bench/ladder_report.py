@@ -23,6 +23,8 @@ class Cost:
     frames: int
     plain_cpu_s: float
     pipeline_cpu_s: float
+    plain_system_s: float  # of these, in the kernel
+    pipeline_system_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ def rows(report: Report) -> Iterator[Row]:
     cost, use = report.cost, report.use
     ratio, speed_up = cost.pipeline_cpu_s / cost.plain_cpu_s, use.one_wall_s / use.all_wall_s
     yield Row("CPU of the pipeline ÷ one plain FFmpeg process", f"{ratio:.3f}", f"≤ {COST}", ratio <= COST)
+    in_user = (cost.pipeline_cpu_s - cost.pipeline_system_s) / (cost.plain_cpu_s - cost.plain_system_s)
+    yield Row("… outside the kernel", f"{in_user:.3f}")
     yield Row(f"use of {use.cores} cores by the jobs, encode phase", f"{use.used:.1%}", f"≥ {USED:.0%}", use.used >= USED)
     yield Row("… by anything on the machine", f"{use.machine_busy:.1%}")
     yield Row(f"{use.cores} workers ÷ one on one core, speed", f"{speed_up:.2f}", f"≥ {TWO_TO_ONE}", speed_up >= TWO_TO_ONE)

@@ -9,6 +9,8 @@ group, audio, verification, cutting and hashing. Divided by those of
 Twice: as titles are planned, and with the lowest rung made to its end first (`HEADWATER_LOWEST_RUNG_FIRST`). That one is shown against the
 target too, but does not decide the exit code.
 
+The plain processes make all sound renditions of the plan too.
+
 The source is a real clip, scaled with film grain (`--clip` or HEADWATER_BENCH_CLIP), or else a test picture with grain. Runs
 alternate, and each figure is the least of its rounds, because other work on the machine only adds.
 
@@ -135,8 +137,12 @@ def plain_rung(rung: VideoRendition, plan: EncodePlan, folder: Path) -> list[str
 
 
 def plain_audio(plan: EncodePlan, folder: Path) -> list[str]:
-    sound = plan.main_audio
-    return [] if sound is None else ["-map", "0:a:0", "-c:a", "aac", "-b:a", str(sound.bitrate_bps), str(folder / "plain-a.mp4")]
+    """Every rendition of sound that the plan has, with the same number of channels and bitrate."""
+    arguments: list[str] = []
+    for track in plan.audio:
+        arguments += ["-map", f"0:{track.source_index}", "-c:a", "aac", "-ac", str(track.channels), "-ar", str(track.sample_rate_hz)]
+        arguments += ["-b:a", str(track.bitrate_bps), str(folder / f"plain-{track.name}.mp4")]
+    return arguments
 
 
 def plain_ladder(world: World, source: Source, plan: EncodePlan, folder: Path) -> float:
@@ -154,24 +160,37 @@ def plain_ladder(world: World, source: Source, plan: EncodePlan, folder: Path) -
 def plain_rungs(world: World, source: Source, plan: EncodePlan, folder: Path) -> float:
     """CPU seconds of one process for each rung, and one for the audio."""
     start = ["-i", str(source.path)]
-    spent = run_plain(world, [*start, *plain_audio(plan, folder)]).cpu_s if plan.audio else 0.0
+    cpu_s = run_plain(world, [*start, *plain_audio(plan, folder)]).cpu_s if plan.audio else 0.0
     for rung in plan.video:
         scaled = ["-map", "0:v:0", "-vf", f"scale={rung.width}:{rung.height}"]
-        spent += run_plain(world, [*start, *scaled, *plain_rung(rung, plan, folder)]).cpu_s
-    return spent
+        cpu_s += run_plain(world, [*start, *scaled, *plain_rung(rung, plan, folder)]).cpu_s
+    return cpu_s
 
 
-def cpu_s() -> float:
+@dataclass(frozen=True, slots=True, order=True)
+class Spent:
+    """Processor seconds of our process and of all that it has started and seen end. In order of their sum."""
+
+    cpu_s: float
+    system_s: float  # of these, in the kernel: mostly for memory that is used for the first time
+
+    def since(self, earlier: Spent) -> Spent:
+        return Spent(self.cpu_s - earlier.cpu_s, self.system_s - earlier.system_s)
+
+
+def spent() -> Spent:
+    """So far."""
     ours, theirs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ours.ru_utime + ours.ru_stime + theirs.ru_utime + theirs.ru_stime
+    system_s = ours.ru_stime + theirs.ru_stime
+    return Spent(ours.ru_utime + theirs.ru_utime + system_s, system_s)
 
 
 def pipeline(
     world: World, source: Source, folder: Path, reshape: Callable[[EncodePlan], EncodePlan] = as_planned
-) -> tuple[float, EncodedTitle]:
-    before = cpu_s()
+) -> tuple[Spent, EncodedTitle]:
+    before = spent()
     made = encode(world, source.path, folder, reshape=reshape)
-    return cpu_s() - before, made
+    return spent().since(before), made
 
 
 def lowest_first(plan: EncodePlan) -> EncodePlan:
@@ -189,8 +208,8 @@ def measure(world: World, source: Source, folder: Path, rounds: int, say: Callab
     for turn in range(rounds):
         say(f"{source.path.name}: round {turn + 1} of {rounds}")
         times["plain"].append(plain_ladder(world, source, made.plan, folder))
-        times["planned"].append(pipeline(world, source, folder)[0])
-        times["early"].append(pipeline(world, source, folder, lowest_first)[0])
+        times["planned"].append(pipeline(world, source, folder)[0].cpu_s)
+        times["early"].append(pipeline(world, source, folder, lowest_first)[0].cpu_s)
         if turn == 0:
             times["per rung"].append(plain_rungs(world, source, made.plan, folder))
     rungs = tuple(rung.name for rung in made.plan.video)
@@ -200,11 +219,11 @@ def measure(world: World, source: Source, folder: Path, rounds: int, say: Callab
 
 def measure_large(world: World, source: Source, folder: Path, say: Callable[[str], None]) -> Large:
     say(f"{source.path.name}: all rungs at once")
-    spent, made = pipeline(world, source, folder, at_once)
+    planned, made = pipeline(world, source, folder, at_once)
     plain = plain_ladder(world, source, made.plan, folder)
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     rungs = tuple(rung.name for rung in made.plan.video)
-    return Large(source.description, rungs, max(run.peak_rss_bytes for run in made.runs), ours, round(spent, 2), round(plain, 2))
+    return Large(source.description, rungs, max(run.peak_rss_bytes for run in made.runs), ours, round(planned.cpu_s, 2), round(plain, 2))
 
 
 def machine(world: World) -> dict[str, str]:
@@ -259,7 +278,7 @@ def show(console: Console, facts: dict[str, str], ratios: Ratios, large: Large) 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="a real clip to make the sources from (default: HEADWATER_BENCH_CLIP, or a test picture)")
-    parser.add_argument("--seconds", type=int, default=30, help="length of the 1080p source")
+    parser.add_argument("--seconds", type=int, default=30, help="length of both sources")
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     named = os.environ.get("HEADWATER_BENCH_CLIP")
@@ -272,7 +291,7 @@ def main() -> int:
         console.print("making the sources …")
         source = make_source(world, clip, "1920x1080", arguments.seconds, folder)
         ratios = measure(world, source, folder / "hd", arguments.rounds, console.print)
-        large = measure_large(world, make_source(world, clip, "3840x2160", 18, folder), folder / "uhd", console.print)
+        large = measure_large(world, make_source(world, clip, "3840x2160", arguments.seconds, folder), folder / "uhd", console.print)
     finally:
         shutil.rmtree(folder)
     kept = show(console, facts, ratios, large)
