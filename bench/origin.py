@@ -11,7 +11,7 @@ so that both send the same pages of memory: where a file happens to lie there mo
 
 Players ask for playlists with gzip, so that is how they are measured; the plain nginx compresses as it sends, as servers of
 files do. The uncompressed form is measured too, without a target: a few kilobytes cost so little to send that looking them up
-in a cache instead of opening a file shows.
+in a cache instead of opening a file shows. How much of that is nginx's own is told by one that does nothing but cache.
 
 Savings: 1,000 concurrent requests for one cold segment must reach the origin once and the store once; 1,000 requests that
 differ in their CMCD query must be one cache entry.
@@ -77,9 +77,13 @@ http {{
     types {{ application/vnd.apple.mpegurl m3u8; video/iso.segment m4s; }}
     gzip on;
     gzip_types application/vnd.apple.mpegurl;
-    server {{ listen 127.0.0.1:{port}; root {folder}/files; }}
+    {server}
 }}
 """
+_FILES = "server {{ listen 127.0.0.1:{port}; root {folder}/files; }}"
+_CACHE = """\
+proxy_cache_path {folder}/cache keys_zone=bare:1m;
+    server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {origin}; proxy_cache bare; proxy_cache_valid 1h; }} }}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +154,23 @@ def plain_nginx(folder: Path, files: dict[str, bytes | Path]) -> Iterator[Server
             (folder / "files" / name).hardlink_to(data)
         else:
             (folder / "files" / name).write_bytes(data)
+    with _nginx(folder, _FILES) as server:
+        yield server
+
+
+@contextmanager
+def bare_cache(folder: Path, origin: Server) -> Iterator[Server]:
+    """What nginx's cache costs by itself: a server that does nothing but keep what the other one has sent."""
+    folder.mkdir(parents=True)
+    with _nginx(folder, _CACHE, origin=origin.address) as server:
+        yield server
+
+
+@contextmanager
+def _nginx(folder: Path, server: str, **values: str) -> Iterator[Server]:
     (port,) = free_ports(1)
-    conf = folder / "plain.conf"
-    conf.write_text(_PLAIN.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else ""))
+    conf, user = folder / "plain.conf", "user root;" if os.geteuid() == 0 else ""
+    conf.write_text(_PLAIN.format(folder=folder, user=user, server=server.format(folder=folder, port=port, **values)))
     argv = (str(binaries.nginx()), "-e", "stderr", "-p", str(folder), "-c", str(conf))
     with running_nginx(argv, port, folder / "plain.log") as process:
         yield Server(f"http://127.0.0.1:{port}", process.pid)
@@ -277,10 +295,16 @@ def throughputs(edge: Rig, segment: Published, playlist: Published, folder: Path
     kept = [path for path in sorted((edge.edge.directory / "cache").rglob("*")) if path.is_file() and path.stat().st_size > SEGMENT_BYTES]
     files: dict[str, bytes | Path] = {**dict(zip(names, kept, strict=True)), "playlist.m3u8": playlist_bytes}
     served = Server(edge.address, int((edge.edge.directory / "nginx.pid").read_text()))
-    with plain_nginx(folder / "plain", files) as plain, plain_nginx(folder / "again", files) as again:
+    with (
+        plain_nginx(folder / "plain", files) as plain,
+        plain_nginx(folder / "again", files) as again,
+        bare_cache(folder / "bare", plain) as bare,
+    ):
         servers = {"edge": served, "file": plain, "control": again}
         sizes = {case.what: SEGMENT_BYTES if case.paths is media else len(playlist_bytes) for case in cases}
-        return [compare(wrk, case, servers, size_bytes=sizes[case.what], folder=folder, options=options) for case in cases]
+        found = [compare(wrk, case, servers, size_bytes=sizes[case.what], folder=folder, options=options) for case in cases]
+        alone = Case("nginx's cache alone", ["/playlist.m3u8"], ["playlist.m3u8"], "identity", None)
+        return [*found, compare(wrk, alone, servers | {"edge": bare}, size_bytes=len(playlist_bytes), folder=folder, options=options)]
 
 
 def machine() -> dict[str, str]:
