@@ -25,6 +25,7 @@ from stack import (
     cli_services,
     cli_storage,
     cli_tracks,
+    cli_upload,
     cli_validate,
 )
 from stack.cli_output import errors, exit_for
@@ -78,6 +79,7 @@ def up(data_dir: DataDir = None, port: Port = "8080") -> None:
     raise typer.Exit(local.up(options, output()))
 
 
+cli_upload.add_to(app)
 cli_assets.add_to(app)
 cli_tracks.add_to(app)
 cli_download.add_to(app)

@@ -1,4 +1,4 @@
-"""The commands about videos: `upload`, `status`, `list`, `delete`."""
+"""The commands about videos that are there: `status`, `list`, `delete`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from kit import settings
 from kit.errors import HeadwaterError
 from kit.settings import BadSetting
-from stack.cli_output import errors, exit_for, output, print_json
+from stack.cli_output import exit_for, output, print_json
 from stack.exits import Exit
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
@@ -19,56 +19,12 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", envvar="HEADWATER_DA
 _UNFINISHED = ("waiting", "uploading", "processing")
 
 
-def _api(data_dir: Path | None) -> Any:
+def open_api(data_dir: Path | None) -> Any:
     from stack.client import Api, find_server
     from stack.data_dir import local_data_dir
 
     environment = settings.environment()
     return Api(find_server(environment, data_dir or local_data_dir(environment)))
-
-
-def upload(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A video file.")],
-    *,
-    title: Annotated[str, typer.Option("--title", help="Title; without one, the file's name.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until every rendition is done.")] = False,
-    profile: Annotated[str, typer.Option("--profile", help="Codecs of the ladder, for example h264+av1; without one, the server's.")] = "",
-    encryption: Annotated[str, typer.Option("--encryption", help="none, aes-128 or cbcs; without one, the server's.")] = "",
-    as_json: Json = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Send a video. Interrupted, the same command goes on where it stopped."""
-    from kit.clock import SystemClock
-    from stack import tus_client
-    from stack.progress import AssetProgress, BytesProgress
-
-    clock = SystemClock()
-    with _api(data_dir) as api:
-        note = tus_client.note_path(tus_client.state_dir(settings.environment(), Path.home()), api.server, file)
-        with BytesProgress(errors(), file.name, file.stat().st_size) as shown:
-            work = tus_client.Upload(api, file, clock, shown.sent)
-            chosen = {name: value for name, value in (("profile", profile), ("encryption", encryption)) if value}
-            ticket, resumed = tus_client.upload(work, note, {"title": title or file.stem, **chosen})
-        asset = api.asset(ticket.asset_id)
-        if wait:
-            with AssetProgress(errors()) as progress:
-                asset = progress.follow(api, ticket.asset_id, clock)
-        watch = api.watch_url(asset)
-        if as_json:
-            print_json({**asset, "watch_url": watch, "resumed": resumed})
-        else:
-            _print_uploaded(asset, watch)
-    if asset["status"] == "errored":
-        sentence = f"{file.name} cannot be published: {asset['error']['detail']}"
-        errors().print(sentence, style="red", soft_wrap=True, highlight=False, markup=False)
-        raise typer.Exit(Exit.FAILED)
-
-
-def _print_uploaded(asset: dict[str, Any], watch: str | None) -> None:
-    console = output()
-    console.print(f"Asset  {asset['id']}", soft_wrap=True, highlight=False, markup=False)
-    if watch and asset["status"] != "errored":
-        console.print(f"Watch  {watch}", soft_wrap=True, highlight=False, markup=False)
 
 
 def status(
@@ -79,7 +35,7 @@ def status(
     """How a video, or the whole server, is doing."""
     from stack import tables
 
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         if asset_id:
             asset = api.asset(asset_id)
             watch = api.watch_url(asset)
@@ -109,7 +65,7 @@ def list_assets(
     from stack import tables
 
     filters = {name: value for name, value in (("status", state), ("q", text)) if value}
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         found = list(api.assets(limit, **filters))
     if as_json:
         print_json(found)
@@ -132,7 +88,7 @@ def delete(
         typer.confirm(f"Delete {len(asset_ids)} video{'s' if len(asset_ids) > 1 else ''} for good?", abort=True)
     outcome: dict[str, str] = {}
     worst = Exit.OK
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         for asset_id in asset_ids:
             try:
                 api.call("DELETE", f"/v1/assets/{asset_id}")
@@ -149,7 +105,6 @@ def delete(
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(upload)
     app.command()(status)
     app.command("list")(list_assets)
     app.command()(delete)

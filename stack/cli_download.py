@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.cli_assets import DataDir, Json, _api
+from stack.cli_assets import DataDir, Json, open_api
 from stack.cli_output import errors, output, print_json
 from stack.exits import Exit
 
@@ -30,7 +30,7 @@ def download(
     """Fetch a video as one file. Interrupted, the same command goes on where it stopped."""
     from kit.clock import SystemClock
 
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         path = f"/v1/assets/{asset_id}/downloads"
         wanted = name or _largest(api.call("GET", path).json()["available"])
         made = _made(api, path, wanted, SystemClock())

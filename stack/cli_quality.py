@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.cli_assets import DataDir, Json, _api
+from stack.cli_assets import DataDir, Json, open_api
 from stack.cli_output import errors, output, print_json
 
 _POLL_S = 1.0
@@ -27,7 +27,7 @@ def quality(
         from stack.quality_plot import require_library
 
         require_library()
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         found = _measured(api, asset_id, "full" if full else "sampled")
     if png is not None:
         from stack.quality_plot import draw

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.cli_assets import DataDir, Json, _api
+from stack.cli_assets import DataDir, Json, open_api
 from stack.cli_output import errors, output, print_json
 
 tracks = typer.Typer(help="The subtitles, captions and chapters of a video.", no_args_is_help=True)
@@ -20,7 +20,7 @@ _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=Tru
 @tracks.command("list")
 def list_tracks(asset_id: _Asset, as_json: Json = False, data_dir: DataDir = None) -> None:
     """The tracks of a video."""
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         found = api.call("GET", f"/v1/assets/{asset_id}/tracks").json()["data"]
     if as_json:
         print_json(found)
@@ -45,7 +45,7 @@ def add(
 ) -> None:
     """Add a file to a video. Bad cues are left out and named."""
     query = {"language": language, "kind": kind, "name": name, "default": default, "forced": forced}
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         made = api.call("POST", f"/v1/assets/{asset_id}/tracks", params=query, content=file.read_bytes()).json()
     _say(made, file.name, as_json=as_json)
 
@@ -53,7 +53,7 @@ def add(
 @tracks.command()
 def replace(asset_id: _Asset, track_id: _Track, file: _File, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Give a track the text of another file."""
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         made = api.call("PUT", f"/v1/assets/{asset_id}/tracks/{track_id}", content=file.read_bytes()).json()
     _say(made, file.name, as_json=as_json)
 
@@ -61,7 +61,7 @@ def replace(asset_id: _Asset, track_id: _Track, file: _File, as_json: Json = Fal
 @tracks.command()
 def delete(asset_id: _Asset, track_id: _Track, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Delete a track."""
-    with _api(data_dir) as api:
+    with open_api(data_dir) as api:
         api.call("DELETE", f"/v1/assets/{asset_id}/tracks/{track_id}")
     if as_json:
         print_json({"id": track_id, "outcome": "deleted"})

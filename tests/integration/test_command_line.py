@@ -76,6 +76,19 @@ def test_a_video_that_cannot_be_published_says_why(local_stack: LocalStack, tmp_
     assert "Watch" not in ended.stdout
 
 
+def test_several_are_sent_by_one_command(local_stack: LocalStack, clips: Clips, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video")
+    ended = run(local_stack, "upload", clips("plain"), text, "ftp:" + "x", "--json")
+    assert (ended.returncode, ended.stderr) == (Exit.USAGE, "There is no file ftp:x.\n")
+    ended = run(local_stack, "upload", text, clips("plain"), "http://127.0.0.1:9/film.mp4", "--wait", "--json")
+    assert ended.returncode == Exit.REFUSED  # the address, which may not be one of our own network
+    unplayable, plain, refused = json.loads(ended.stdout)
+    assert (unplayable["status"], plain["status"], refused["file"]) == ("errored", "ready", "http://127.0.0.1:9/film.mp4")
+    assert refused["error"]["code"]
+    run(local_stack, "delete", unplayable["id"], plain["id"], "--yes")
+
+
 def test_deleting(local_stack: LocalStack, clips: Clips) -> None:
     made = json.loads(run(local_stack, "upload", clips("plain"), "--json").stdout)
     ended = run(local_stack, "delete", made["id"], "ast_00000000000000000000000000", "--yes", "--json")

@@ -30,6 +30,23 @@ def test_called_wrongly(words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == Exit.USAGE
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("/no/such/film.mp4",), "There is no file /no/such/film.mp4.\n"),
+        (("https://example.com/a.mp4", "/no/such/film.mp4"), "There is no file /no/such/film.mp4.\n"),
+        (("/",), "/ is not a file.\n"),
+        (
+            ("https://example.com/a.mp4", "https://example.com/b.mp4", "--title", "A"),
+            "A title is for one video: leave out --title, or send them one by one.\n",
+        ),
+    ],
+)
+def test_nothing_is_sent_before_every_source_makes_sense(words: tuple[str, ...], sentence: str) -> None:
+    result = run("upload", *words, HEADWATER_URL="http://127.0.0.1:9")
+    assert (result.exit_code, result.stderr) == (Exit.USAGE, sentence)
+
+
 def test_a_port_that_is_none(tmp_path: Path) -> None:
     result = run("up", "--port", "http", "--data-dir", str(tmp_path))
     assert (result.exit_code, result.stderr) == (Exit.USAGE, "The port is 'http', but must be a number from 1 to 65535.\n")
