@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from captions.reading import MAX_BYTES, Read, read
 from captions.resources import Language, Name, TrackChanges, TrackList, TrackResource, track_resource
-from captions.steps import Refresh, stored
+from captions.storing import Refresh, stored
 from catalog import store, track_store
 from catalog.asset import Asset, AssetStatus
 from catalog.track import Content, NewTrack

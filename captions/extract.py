@@ -1,8 +1,11 @@
-"""The FFmpeg run that takes the text out of a source, as a value, and what its outputs mean. Pure.
+"""The FFmpeg runs that take the text out of a source, as values, and what their outputs mean. Pure.
 
 Every stream becomes an SRT file, because FFmpeg writes all its text formats as SRT with times to the millisecond, styles and places.
 Times stay those of the source (`-copyts`), an hour later so that none is negative: SRT cannot say so. The title's 0 is the plan's
 origin, so cues are moved by the difference. Chapters come as FFmpeg's own metadata file (ffmpeg-formats manual, "Metadata").
+
+Captions of line 21 are copied as they are, be they a track (EIA-608) or inside the pictures: of these only the units that hold user data
+are kept ("filter_units"), and no picture is decoded. Beside the bytes stands a list of packets ("framecrc"). `captions.cc_data` reads both.
 """
 
 from __future__ import annotations
@@ -16,13 +19,16 @@ from pathlib import Path
 from captions import markup
 from kit.process import Command
 from kit.sandbox import Confinement
-from media import accepted
+from media import accepted, closed_captions
 from media.cues import Cue, Problem
+from media.info import MediaInfo, VideoStream
 
 AHEAD_S = 3600
-_DECODERS = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "cc_dec")
+LINE_21 = "eia_608"  # FFmpeg's name of the codec
+_DECODERS = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text")
 _MEMORY_BYTES = 1 << 30
 _LARGEST_BYTES = 32 << 20
+_LARGEST_COPY_BYTES = 1 << 30  # user data may hold more than captions: 100 bytes a picture are 40 MB an hour
 _TIMEOUT_S = 600
 _READ_BYTES_PER_S = 5_000_000
 _NICE = 10
@@ -39,10 +45,16 @@ class Extraction:
     size_bytes: int
     streams: Sequence[int]
     chapters: bool
+    line_21: Sequence[int] = ()
 
 
 def text_path(folder: Path, stream: int) -> Path:
     return folder / f"{stream}.srt"
+
+
+def copied_paths(folder: Path, stream: int) -> tuple[Path, Path]:
+    """The list of packets and their bytes."""
+    return folder / f"{stream}.packets", folder / f"{stream}.bytes"
 
 
 def chapters_path(folder: Path) -> Path:
@@ -51,18 +63,40 @@ def chapters_path(folder: Path) -> Path:
 
 def extract_command(wanted: Extraction, program: str, source: Path, folder: Path) -> Command:
     """One pass over the source for everything. It may read the one file and write into the folder."""
-    limit_s = _TIMEOUT_S + wanted.size_bytes // _READ_BYTES_PER_S
-    argv = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-copyts", "-y"]
-    argv += ["-protocol_whitelist", ",".join(accepted.PROTOCOLS), "-format_whitelist", wanted.container]
-    argv += ["-codec_whitelist", ",".join(_DECODERS), "-i", f"file:{source}"]
+    argv = _opened(program, wanted.container, _DECODERS, source)
     for stream in wanted.streams:
         target = f"file:{text_path(folder, stream)}"
         argv += ["-map", f"0:{stream}", "-c:s", "srt", "-output_ts_offset", str(AHEAD_S), "-map_metadata", "-1", "-f", "srt", target]
+    for stream in wanted.line_21:
+        argv += _copied(stream, (), folder)
     if wanted.chapters:
         argv += ["-map_chapters", "0", "-f", "ffmetadata", f"file:{chapters_path(folder)}"]
-    confine = Confinement(
-        reads=(source,), writes=(folder,), memory_bytes=_MEMORY_BYTES, cpu_s=limit_s, file_bytes=_LARGEST_BYTES, nice=_NICE
-    )
+    return _command(argv, wanted.size_bytes, source, folder, _LARGEST_BYTES)
+
+
+def pictures_command(info: MediaInfo, video: VideoStream, program: str, source: Path, folder: Path) -> Command:
+    """One pass over the source for what its pictures carry as captions, confined likewise. Raises KeyError for codecs that carry none."""
+    argv = _opened(program, info.container, accepted.VIDEO_CODECS[video.codec], source)
+    argv += _copied(video.index, ("-bsf", f"filter_units=pass_types={closed_captions.UNITS[video.codec]}"), folder)
+    return _command(argv, info.size_bytes, source, folder, _LARGEST_COPY_BYTES)
+
+
+def _opened(program: str, container: str, decoders: Sequence[str], source: Path) -> list[str]:
+    argv = [program, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-copyts", "-y"]
+    argv += ["-protocol_whitelist", ",".join(accepted.PROTOCOLS), "-format_whitelist", container]
+    return [*argv, "-codec_whitelist", ",".join(decoders), "-threads", "1", "-i", f"file:{source}"]
+
+
+def _copied(stream: int, options: Sequence[str], folder: Path) -> list[str]:
+    """Two outputs with the packets of a stream, also of those that nothing can be decoded from."""
+    listing, data = copied_paths(folder, stream)
+    copy = ["-map", f"0:{stream}", "-c", "copy", "-copyinkf", *options, "-map_metadata", "-1"]
+    return [*copy, "-f", "framecrc", f"file:{listing}", *copy, "-f", "data", f"file:{data}"]
+
+
+def _command(argv: Sequence[str], size_bytes: int, source: Path, folder: Path, file_bytes: int) -> Command:
+    limit_s = _TIMEOUT_S + size_bytes // _READ_BYTES_PER_S
+    confine = Confinement(reads=(source,), writes=(folder,), memory_bytes=_MEMORY_BYTES, cpu_s=limit_s, file_bytes=file_bytes, nice=_NICE)
     return Command(tuple(argv), timeout_s=float(limit_s), confine=confine)
 
 

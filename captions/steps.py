@@ -1,4 +1,4 @@
-"""The step "captions.extract": the text and the chapters of a source become tracks.
+"""The step "captions.extract": the text and the chapters of a source become tracks. Captions inside its pictures: `captions.hidden_steps`.
 
 It reads the whole source once, in the sandbox. Whatever goes wrong with a track is written on that track; a title is never lost for
 want of its subtitles. `refresh` shows the result to viewers; it is `packager.text_refresh.refresh`, given by whoever puts the
@@ -7,16 +7,15 @@ rooms together.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from captions import extract
+from captions import cc_data, extract, hidden_steps, line21
 from captions.reading import MAX_BYTES, Unreadable, read
+from captions.storing import Refresh, stored
 from catalog import early, store, track_store
 from catalog.asset import Asset
 from catalog.embedded import EXTRACT
@@ -27,10 +26,10 @@ from kit.jobs import Job
 from kit.process import Completed
 from kit.step import Beat, Step
 from kit.world import World
-from media import cues, keys
-from media.ids import AssetId
+from media import cues
+from media.plan import EncodePlan
 
-Refresh = Callable[[Connection, World, str], None]
+NO_TEXT = "There is no text in this track."
 
 _log = log.logger(__name__)
 
@@ -50,7 +49,7 @@ def run(world: World, job: Job, beat: Beat) -> tuple[Extracted, ...]:
         asset = store.get_asset(conn, job.asset_id)
         arriving = early.load(conn, job.asset_id)
         waiting = [track for track in track_store.tracks_of(conn, [asset.id])[asset.id] if _is_wanted(track)]
-        origin = store.load_plan(conn, asset.id).origin
+        plan = store.load_plan(conn, asset.id)
     if not waiting:
         return ()
     if asset.source is None or asset.source_key is None or asset.source_size_bytes is None:
@@ -64,7 +63,7 @@ def run(world: World, job: Job, beat: Beat) -> tuple[Extracted, ...]:
     ):
         beat.progress(0.5)
         done = world.runner.run(extract.extract_command(_wanted(asset, waiting), tools.ffmpeg(settings), source, folder))
-        return tuple(_extracted(world, track, folder, origin, done) for track in waiting)
+        return tuple(_extracted(world, track, folder, plan, done) for track in waiting)
 
 
 def _is_wanted(track: Track) -> bool:
@@ -73,26 +72,30 @@ def _is_wanted(track: Track) -> bool:
 
 def _wanted(asset: Asset, tracks: Sequence[Track]) -> extract.Extraction:
     assert asset.source is not None
-    streams = [track.stream_index for track in tracks if track.stream_index is not None and track.stream_index >= 0]
+    streams = {track.stream_index: track.format for track in tracks if track.stream_index is not None and track.stream_index >= 0}
+    line_21 = [stream for stream, form in streams.items() if form == extract.LINE_21]
+    others = [stream for stream in streams if stream not in line_21]
     chapters = any(track.stream_index == CHAPTERS for track in tracks)
-    return extract.Extraction(asset.source.container, asset.source.size_bytes, streams, chapters)
+    return extract.Extraction(asset.source.container, asset.source.size_bytes, others, chapters, line_21)
 
 
-def _extracted(world: World, track: Track, folder: Path, origin: Fraction, done: Completed) -> Extracted:
+def _extracted(world: World, track: Track, folder: Path, plan: EncodePlan, done: Completed) -> Extracted:
     assert track.stream_index is not None
+    if track.format == extract.LINE_21:
+        return _line_21(world, track, folder, plan)
     path = extract.chapters_path(folder) if track.stream_index == CHAPTERS else extract.text_path(folder, track.stream_index)
     data = path.read_bytes()[: MAX_BYTES + 1] if path.exists() else b""
     if not data.strip():
         _log.info("a text stream gave nothing", asset=track.asset_id, stream=track.stream_index, exit_code=done.exit_code)
-        said = "There is no text in this track." if done.exit_code == 0 else "The text of this track cannot be read."
+        said = NO_TEXT if done.exit_code == 0 else "The text of this track cannot be read."
         return Extracted(track.id, None, said)
     try:
         if track.stream_index == CHAPTERS:
-            found, problems = extract.read_chapters(data.decode(errors="replace"), origin)
+            found, problems = extract.read_chapters(data.decode(errors="replace"), plan.origin)
             if not found:
                 return Extracted(track.id, None, "The file names chapters, but none of them lies in the title.")
         else:
-            result = read(data, shift_ms=extract.shift_ms(origin))
+            result = read(data, shift_ms=extract.shift_ms(plan.origin))
             # Lines are those of a file that nobody has seen.
             found, problems = result.cues, tuple(cues.Problem(0, problem.detail) for problem in result.problems)
     except Unreadable as error:
@@ -100,12 +103,13 @@ def _extracted(world: World, track: Track, folder: Path, origin: Fraction, done:
     return Extracted(track.id, stored(world, track.asset_id, track.format, found, problems))
 
 
-def stored(world: World, asset_id: str, form: str, found: Sequence[cues.Cue], problems: Sequence[cues.Problem]) -> Content:
-    """Put cues into the store."""
-    data = cues.to_json(found)
-    sha256 = hashlib.sha256(data).hexdigest()
-    world.storage.put(keys.text_cues(AssetId(asset_id), sha256), data, content_type="application/json")
-    return Content(form, sha256, len(found), tuple(problems))
+def _line_21(world: World, track: Track, folder: Path, plan: EncodePlan) -> Extracted:
+    assert track.stream_index is not None
+    paths = extract.copied_paths(folder, track.stream_index)
+    found = line21.read(paths, cc_data.of_track, plan.origin, plan.grid.duration)
+    if not found.channels:
+        return Extracted(track.id, None, found.detail or NO_TEXT)
+    return Extracted(track.id, stored(world, track.asset_id, track.format, *line21.as_one(found)))
 
 
 def saver(refresh: Refresh) -> Callable[[Connection, World, Job, tuple[Extracted, ...]], None]:
@@ -125,4 +129,4 @@ def saver(refresh: Refresh) -> Callable[[Connection, World, Job, tuple[Extracted
 
 
 def steps(refresh: Refresh) -> tuple[Step, ...]:
-    return (Step(EXTRACT, run, saver(refresh)),)
+    return Step(EXTRACT, run, saver(refresh)), hidden_steps.step(refresh)

@@ -1,7 +1,8 @@
 """Text that a source brings along: which tracks it makes, and the work of getting it out.
 
 `note` runs when a title has been planned. Text becomes tracks that wait for "captions.extract"; what is pictures of text, or sits where
-it cannot be got out, becomes a track that says so, so that nothing a file has is lost in silence.
+it cannot be got out, becomes a track that says so, so that nothing a file has is lost in silence. Captions inside the pictures become
+tracks when "captions.hidden" has found out what they say, which begins when the title is ready.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from catalog import early, track_store
-from catalog.asset import Asset
+from catalog.asset import Asset, AssetStatus
 from catalog.track import CHAPTERS, NewTrack
 from kit import job_store
 from kit.jobs import NewJob
+from media import closed_captions
 from media.info import MediaInfo, SubtitleStream
 from media.language import name_of
 
 EXTRACT = "captions.extract"
 EXTRACT_PRIORITY = -9  # beside the sound and the poster of a title, before its bulk
 EXTRACT_CPU_S = 0.5
+HIDDEN = "captions.hidden"
+HIDDEN_PRIORITY = -13  # behind the pictures of a title that is whole
 
 TEXT_CODECS = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608"})
 _PICTURES = {
     "hdmv_pgs_subtitle": "PGS (Blu-ray)", "dvd_subtitle": "VobSub (DVD)", "dvb_subtitle": "DVB", "xsub": "XSUB (DivX)",
 }  # fmt: skip
-CLOSED_CAPTIONS = -2  # as the "stream" of captions that are hidden between the pictures
+CLOSED_CAPTIONS = -2  # as the "stream" of captions inside the pictures that cannot be taken out
+CHANNELS = {"CC1": -6, "CC2": -5, "CC3": -4, "CC4": -3}  # as the "streams" of those that can
 
 
 def tracks_in(info: MediaInfo) -> tuple[NewTrack, ...]:
@@ -34,11 +39,19 @@ def tracks_in(info: MediaInfo) -> tuple[NewTrack, ...]:
     found = [_of_stream(stream) for stream in info.subtitles]
     if info.chapters:
         found.append(NewTrack("chapters", "und", "Chapters", origin="source", stream_index=CHAPTERS, format="chapters"))
-    if info.closed_captions:
-        detail = "The closed captions inside the pictures (EIA-608) were not taken out. Upload them as a file to show them."
-        hidden = NewTrack("captions", "und", "Closed captions", origin="source", stream_index=CLOSED_CAPTIONS, format="eia_608")
-        found.append(replace(hidden, status="unsupported", detail=detail))
+    if info.closed_captions and not _can_be_taken_out(info):
+        found.append(not_taken_out("Closed captions inside pictures of this kind are not taken out. Upload them as a file to show them."))
     return tuple(found)
+
+
+def _can_be_taken_out(info: MediaInfo) -> bool:
+    return info.video is not None and info.video.codec in closed_captions.UNITS
+
+
+def not_taken_out(detail: str) -> NewTrack:
+    """A track that says why there are no captions, though the source has some."""
+    hidden = NewTrack("captions", "und", "Closed captions", origin="source", stream_index=CLOSED_CAPTIONS, format="eia_608")
+    return replace(hidden, status="unsupported", detail=detail)
 
 
 def _of_stream(stream: SubtitleStream) -> NewTrack:
@@ -66,6 +79,9 @@ def note(conn: Connection, asset: Asset, plan_digest: str) -> None:
     """Make the tracks of the asset's source, and have their text taken out, unless that was done. The asset is locked."""
     if asset.source is None:
         return
+    if asset.status is AssetStatus.READY and asset.source.closed_captions and _can_be_taken_out(asset.source):
+        hidden = NewJob(HIDDEN, f"{asset.id}/{plan_digest}/hidden", asset.id, priority=HIDDEN_PRIORITY, weight=0.0)
+        job_store.enqueue(conn, hidden)
     job = NewJob(EXTRACT, f"{asset.id}/{plan_digest}/text", asset.id, priority=EXTRACT_PRIORITY, weight=EXTRACT_CPU_S)
     wanted = tracks_in(asset.source)
     if not wanted or job_store.is_under_way(conn, EXTRACT, job.subject):
@@ -79,7 +95,3 @@ def note(conn: Connection, asset: Asset, plan_digest: str) -> None:
         arriving = early.load(conn, asset.id)
         is_whole = arriving is None or asset.received_at is not None
         job_store.enqueue(conn, job if is_whole else job_store.held(job, asset.source.size_bytes))
-
-
-def _as_default(new: NewTrack, default: bool) -> NewTrack:
-    return NewTrack(new.kind, new.language, new.name, default, new.forced, new.origin, new.stream_index, new.format, new.status, new.detail)

@@ -5,7 +5,8 @@ something is still to be done for; and of every title each job that failed, beca
 is about no title, goes. Settings say after how many days (`HEADWATER_JOB_HISTORY_DAYS`).
 
 A finished job also keeps the same work from being done twice. After these days the work itself has to say that it is done, as it does:
-segments, pictures, files and scores are rows of their own, and the daily jobs are named after their day.
+segments, pictures, files and scores are rows of their own, and the daily jobs are named after their day. Only of the text of a source
+nothing but its job says that it was taken out once (a track may have been deleted since, and is not to come back): these stay.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from catalog.asset import AssetStatus
+from catalog.embedded import EXTRACT, HIDDEN
 from catalog.lost import lost_renditions
 from catalog.tables import assets
 from kit import job_store, past_jobs
@@ -66,5 +68,6 @@ def _old(days: int, after: datetime | None) -> Select[tuple[str, datetime]]:
 def _told() -> ColumnElement[bool]:
     """Whether the title's rows say all that the job could tell of it."""
     whole = ~exists().where(lost_renditions.c.asset_id == assets.c.id)
-    ready = and_(assets.c.status == str(AssetStatus.READY), jobs.c.state != str(State.FAILED), whole)
+    done_again = jobs.c.kind.in_((EXTRACT, HIDDEN))
+    ready = and_(assets.c.status == str(AssetStatus.READY), jobs.c.state != str(State.FAILED), ~done_again, whole)
     return or_(ready, assets.c.status == str(AssetStatus.DELETED))

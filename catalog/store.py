@@ -319,6 +319,14 @@ def set_source_info(
     return _write(conn, asset_id, {"source": info_to_json(info), **facts})
 
 
+def note_closed_captions(conn: Connection, asset_id: str) -> Asset:
+    """The source carries captions inside its pictures, which only reading it to its end told. Raises NotFound."""
+    asset = lock_asset(conn, asset_id)
+    if asset.status is AssetStatus.DELETED or asset.source is None or asset.source.video is None:
+        return asset
+    return _write(conn, asset_id, {"source": info_to_json(replace(asset.source, closed_captions=True))})
+
+
 def mark_errored(conn: Connection, asset_id: str, code: str, detail: str) -> Asset:
     """Give the asset up. The first reason stands; a ready or deleted asset is not touched. Raises NotFound."""
     asset = lock_asset(conn, asset_id)

@@ -8,7 +8,8 @@ ffprobe is held to the accepted formats and runs in the sandbox (`kit.sandbox`) 
 another file, or keep it busy or growing for ever.
 
 The step "ingest.probe" does this to an asset's source object. A source that was read whole is known to plans by its SHA-256, one that
-was not by its index; "ingest.digest" takes the SHA-256 of the latter when nothing more urgent is to be done.
+was not by its index; "ingest.digest" takes the SHA-256 of the latter when nothing more urgent is to be done. Whoever reads bytes also looks
+in them for captions that are hidden in the pictures (`media.closed_captions`): ffprobe would have to decode pictures to see them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early
+from catalog import early, embedded
 from ingest import checks, container, ffprobe, light, matroska_index
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
@@ -40,6 +41,7 @@ from kit.process import Command, Completed, ProcessCancelled, ProcessOutOfCpu, P
 from kit.scratch import LocalCopy
 from kit.step import Beat, Step
 from kit.world import World
+from media import closed_captions
 from media.info import MediaInfo, VideoStream
 from media.source_map import SourceMap
 
@@ -111,7 +113,7 @@ def probe_by_index(world: World, copy: LocalCopy, *, arriving: bool = False) -> 
     if info.video is not None and _is_dark(info.video):
         copy.need(source_map.video_ranges(info.video.start, info.video.start))
         info = prober.light(info)
-    return Indexed(info, index.digest, source_map)
+    return Indexed(_with_captions(info, copy, source_map), index.digest, source_map)
 
 
 def _probe_by_cues(world: World, copy: LocalCopy, read: container.Read, limits: Limits, *, arriving: bool) -> Indexed | None:
@@ -136,7 +138,13 @@ def _probe_by_cues(world: World, copy: LocalCopy, read: container.Read, limits: 
     if info.video is not None and _is_dark(info.video):
         copy.need(source_map.video_ranges(info.video.start, info.video.start))
         info = prober.light(info)
-    return Indexed(info, index.digest, source_map)
+    return Indexed(_with_captions(info, copy, source_map), index.digest, source_map)
+
+
+def _with_captions(info: MediaInfo, copy: LocalCopy, source_map: SourceMap) -> MediaInfo:
+    """With a word of the captions that the first seconds carry. They are there already, because a file is not opened without them."""
+    there = info.closed_captions or closed_captions.are_in(copy.read_many(source_map.header_ranges()))
+    return replace(info, closed_captions=there)
 
 
 def _shape(path: Path, size_bytes: int) -> container.Shape:
@@ -283,22 +291,26 @@ def look_at(world: World, path: Path, beat: Beat) -> Probed:
     """Probe and hash at the same time: the file is read from the disk once, and most of the waiting is ffprobe's."""
     stop = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="sha256") as pool:
-        digest = pool.submit(_sha256, path, lambda: stop.is_set() or beat.cancelled.is_set())
+        reading = pool.submit(_sha256, path, lambda: stop.is_set() or beat.cancelled.is_set())
         try:
             info = probe(world, path, beat.progress)
-            return Probed(info, digest.result(), digest.result())
+            digest, captions = reading.result()
+            there = info.closed_captions or (captions and info.video is not None)
+            return Probed(replace(info, closed_captions=there), digest, digest)
         finally:
             stop.set()
 
 
-def _sha256(path: Path, unwanted: Callable[[], bool]) -> str:
-    digest = hashlib.sha256()
+def _sha256(path: Path, unwanted: Callable[[], bool]) -> tuple[str, bool]:
+    """In hex, and whether there are captions in the pictures."""
+    digest, finder = hashlib.sha256(), closed_captions.Finder()
     with path.open("rb") as file:
         while piece := file.read(HASH_BYTES):
             if unwanted():
                 raise ProcessCancelled("The file was not read to its end because its digest is no longer wanted.")
             digest.update(piece)
-    return digest.hexdigest()
+            finder.feed(piece)
+    return digest.hexdigest(), finder.found
 
 
 def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
@@ -315,25 +327,40 @@ def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
         job_store.enqueue(conn, NewJob(DIGEST, job.asset_id, job.asset_id, priority=DIGEST_PRIORITY, weight=0.0))
 
 
-def _run_digest(world: World, job: Job, beat: Beat) -> str:
+@dataclass(frozen=True, slots=True)
+class Digested:
+    """What reading a source to its end told."""
+
+    sha256: str  # hex
+    closed_captions: bool
+
+
+def _run_digest(world: World, job: Job, beat: Beat) -> Digested:
     """The SHA-256 of the source, read from the store once more, with nothing kept."""
     with world.db.begin() as conn:
         asset = catalog.store.get_asset(conn, job.asset_id)
     if asset.source_key is None or asset.source_size_bytes is None:
         raise StepFailed("The asset has no source to look at.", code="no_source")
-    digest, position = hashlib.sha256(), 0
+    digest, finder, position = hashlib.sha256(), closed_captions.Finder(), 0
     while position < asset.source_size_bytes:
         if beat.cancelled.is_set():
             raise ProcessCancelled("The file was not read to its end because its digest is no longer wanted.")
         end = min(position + DIGEST_BYTES, asset.source_size_bytes)
-        digest.update(world.storage.get(asset.source_key, start=position, end=end))
+        piece = world.storage.get(asset.source_key, start=position, end=end)
+        digest.update(piece)
+        finder.feed(piece)
         position = end
         beat.progress(position / asset.source_size_bytes)
-    return digest.hexdigest()
+    return Digested(digest.hexdigest(), finder.found)
 
 
-def _save_digest(conn: Connection, _world: World, job: Job, result: str) -> None:
-    catalog.store.set_source_sha256(conn, job.asset_id, result)
+def _save_digest(conn: Connection, _world: World, job: Job, result: Digested) -> None:
+    catalog.store.set_source_sha256(conn, job.asset_id, result.sha256)
+    if not result.closed_captions:
+        return
+    asset = catalog.store.note_closed_captions(conn, job.asset_id)
+    if asset.plan_digest is not None:
+        embedded.note(conn, asset, asset.plan_digest)
 
 
 PROBE_STEPS = (Step(PROBE, _run, _save), Step(DIGEST, _run_digest, _save_digest))

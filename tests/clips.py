@@ -25,6 +25,7 @@ import imageio_ffmpeg
 import pytest
 
 import tests.boxes
+import tests.clip_captions
 import tests.clip_fragments
 import tests.clip_hazards
 import tests.clip_matroska
@@ -33,7 +34,8 @@ import tests.clip_texts
 import tests.clip_wrecks
 
 SOURCES = (
-    tests.boxes, recipes, tests.clip_fragments, tests.clip_hazards, tests.clip_matroska, tests.clip_texts, tests.clip_wrecks,
+    tests.boxes, recipes, tests.clip_captions, tests.clip_fragments, tests.clip_hazards, tests.clip_matroska, tests.clip_texts,
+    tests.clip_wrecks,
 )  # fmt: skip
 
 

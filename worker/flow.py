@@ -52,8 +52,9 @@ AUDIO, POSTER = "transcode.audio", "transcode.poster"
 PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
 DROP = early.DROP
 TEXT, DROP_TEXT = embedded.EXTRACT, track_store.DROP_TEXT
+HIDDEN_TEXT = embedded.HIDDEN
 DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
-_EXTRAS = (PURGE, DROP, DROP_TEXT, DIGEST, downloads.MAKE, *pictures.EXTRAS)  # whose failure costs the title nothing
+_EXTRAS = (PURGE, DROP, DROP_TEXT, DIGEST, HIDDEN_TEXT, downloads.MAKE, *pictures.EXTRAS)  # whose failure costs the title nothing
 
 # Expected CPU seconds, for weighing progress: only their ratios count. Measured on one core of a 2-core machine (Xeon with AVX-512),
 # 480p to 1080p from a real clip of 1080p: what a frame costs is a straight line in the pixels that are encoded, within 5 %.
