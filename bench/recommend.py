@@ -8,8 +8,10 @@
     large     10,000,000 events of 200,000 viewers: dataset, choice, fit, similar titles and bundle; seconds and peak memory (target 4 GiB)
     lists     with --ratings FILE: a global-time split of a real set at three moments, the served blend beside every baseline
     windows   with --ratings: the same in ten windows one after another, all viewers together, and those with a history by themselves
-    words     with --ratings, --titles FILE (movieId,title,genres) and perhaps --tags FILE: a tenth of the titles is hidden; their order
-              from words alone
+    words     with --ratings, --titles FILE (movies.csv, movies.dat or a RecBole .item) and perhaps --tags FILE: a tenth of the titles is
+              hidden; their order from words alone
+    leave-one-out, full-ranking, split
+              published protocols on the files that these options name (`bench.recommend_published`)
 
 Made-up histories: viewers of a few tastes, titles with a Zipf law. They say what things cost, and nothing about how good a list is.
 Writes bench/results/recommend.json.
@@ -18,8 +20,6 @@ Writes bench/results/recommend.json.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import os
 import resource
@@ -34,18 +34,20 @@ from typing import Any
 import numpy as np
 
 from bench.recommend_folding import folding_worth
+from bench.recommend_published import full_ranking, leave_one_out, split
 from bench.recommend_windows import windows
-from recommend import als, content, dataset, fold_in, loaders, metrics, protocols, ranked, ranking
+from bench.recommend_words import texts_of, words_worth
+from recommend import als, dataset, fold_in, loaders, metrics, protocols, ranked, ranking
 from recommend.choice import Ask, choose
 from recommend.fold_in import AlsSettings
 from recommend.interactions import Interactions, from_codes
 from recommend.protocols import Wanted
 from recommend.threads import single_blas
 from recommend.training import Order, train
-from recommend.validation import exclude, wanted_of
 from recommend.weights import WeightSettings
 
 RESULTS = Path(__file__).parent / "results" / "recommend.json"
+_BY_SET = ("folding", "words", "full-ranking")  # what was measured of other sets stays
 DAY_S = 86_400.0
 GIB = 1 << 30
 
@@ -136,46 +138,23 @@ def lists_worth(ratings: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def words_worth(ratings: Path, titles: Path, tags: Path | None) -> dict[str, Any]:
-    """NDCG@20 over the hidden titles only, for viewers who watched any of them: words, by chance, and by popularity known in hindsight."""
-    said: dict[str, set[str]] = {}
-    for row in list(csv.reader(io.StringIO(loaders.read_bytes(tags).decode())))[1:] if tags else []:
-        said.setdefault(row[1], set()).add(row[2].casefold())
-    history = loaders.ratings(ratings)
-    rows = csv.reader(io.StringIO(loaders.read_bytes(titles).decode()))
-    next(rows)
-    texts = {row[0]: content.text_of(row[1], "", [*row[2].split("|"), *sorted(said.get(row[0], ()))]) for row in rows}
-    hidden = np.random.default_rng(1).random(len(history.item_ids)) < 0.1
-    known = dataset.build(history.take(~hidden[history.items]), WeightSettings())
-    found = als.fit(known.values, AlsSettings(64, 0.007, 0.3, 10), seed=1, threads=1)
-    words = [texts.get(item, "") for item in history.item_ids]
-    watched = known.popularity > 0
-    learnt = content.fit([word for word, one in zip(words, watched, strict=True) if one], found.items[watched], known.popularity[watched])
-    places = np.flatnonzero(hidden)
-    predicted = content.predict(learnt, [words[place] for place in places])
-    wanted = wanted_of(history.take(hidden[history.items]), known.values)[:, places].tocsr()
-    asked = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(known.values.indptr) > 0))
-    held = wanted[asked]
-    held.sort_indices()
-    tables = {
-        "words": found.viewers[asked] @ predicted.T, "random": np.random.default_rng(2).random((len(asked),
-        len(places))).astype(np.float32), "popularity_in_hindsight": np.repeat(np.asarray(held.sum(axis=0), np.float32)[None],
-        len(asked), axis=0),
-    }  # fmt: skip
-    count = np.diff(held.indptr).astype(np.int64)
-    values = {}
-    for name, scores in tables.items():
-        lists = metrics.top(exclude(scores, known.values[asked][:, places]), held, 20)
-        values[name] = round(float(metrics.ranked(metrics.Metric("ndcg", 20), metrics.hits_of(lists, held), count).mean()), 4)
-    return {"hidden_titles": len(places), "viewers": len(asked), "ndcg@20": values}
+def words_of(ratings: Path, titles: Path, tags: Path | None) -> dict[str, Any]:
+    """By the set, and by the seed that hides titles."""
+    history, texts = loaders.ratings(ratings), texts_of(titles, tags)
+    return {ratings.parent.name: {str(seed): words_worth(history, texts, seed=seed) for seed in (1, 2, 3)}}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000_000, help="of the large history; 0 leaves it out")
     parser.add_argument("--ratings", type=Path, help="user item rating timestamp")
-    parser.add_argument("--titles", type=Path, help="movieId,title,genres")
+    parser.add_argument("--titles", type=Path, help="movies.csv, movies.dat or a RecBole .item: names and genres")
     parser.add_argument("--tags", type=Path, help="userId,movieId,tag,timestamp: further words of the titles")
+    parser.add_argument("--leave-one-out", type=Path, nargs="+", metavar="FILE", help="NCF files: TRAIN TEST [NEGATIVES]")
+    parser.add_argument(
+        "--full-ranking", type=Path, nargs="+", action="append", metavar="FILE", help="a line for each viewer: TRAIN TEST [VALIDATION]"
+    )
+    parser.add_argument("--split", type=Path, metavar="FILE", help="a ratings table that is split here, for full ranking")
     parser.add_argument("--only", default="", help="fit,score: only these parts; the figures of the others stay as they are in the file")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -187,7 +166,7 @@ def main() -> int:
     for name, measured in _parts(options).items():
         if not options.only or name in options.only.split(","):
             value = measured()
-            found[name] = value
+            found[name] = {**found.get(name, {}), **value} if options.only and name in _BY_SET else value
             if options.only:
                 found["measured_apart"] = {**found.get("measured_apart", {}), name: now}
             print(f"{name:<8} {json.dumps(value)[:400]}", flush=True)
@@ -207,7 +186,13 @@ def _parts(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
         found["lists"] = lambda: lists_worth(options.ratings)
         found["windows"] = lambda: windows(loaders.ratings(options.ratings))
     if options.ratings and options.titles:
-        found["words"] = lambda: words_worth(options.ratings, options.titles, options.tags)
+        found["words"] = lambda: words_of(options.ratings, options.titles, options.tags)
+    if options.leave_one_out:
+        found["leave-one-out"] = lambda: leave_one_out(options.leave_one_out)
+    if options.full_ranking:
+        found["full-ranking"] = lambda: {files[0].parent.name: full_ranking(files) for files in options.full_ranking}
+    if options.split:
+        found["split"] = lambda: split(loaders.ratings(options.split))
     return found
 
 

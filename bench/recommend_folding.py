@@ -64,7 +64,8 @@ def _last_rows(history: Interactions) -> npt.NDArray[np.bool_]:
 
 def _fitted(data: Dataset, choice: Choice) -> Model:
     factors = als.fit(data.values, choice.als, seed=1, threads=1)
-    return Model(choice.als, factors, walk.fit(data.by_time, choice.walk), data.popularity, data.trending(choice.trending_days))
+    walked, trending = walk.fit(data.by_time, choice.walk), data.trending(choice.trending_days)
+    return Model(choice.als, factors, walked, data.popularity, trending, fade=choice.walk.fade)
 
 
 def _newest(rows: Matrix, length: int) -> Matrix:

@@ -1,8 +1,8 @@
 """Settings chosen by the code itself, on folds inside the training history, with a bounded number of trials.
 
 In order: the factor model's unobserved weight and regularization (a climb over a grid, few factors, few epochs); how fast values age,
-where there is time; the walk's exponent, penalty and breadth; how fast trending forgets; last the weights of the blend, for histories of
-one or two titles, three or four, and more. Whatever was tried is kept in `Choice.trials`, so that a report can show it.
+where there is time; the walk's penalty, breadth, fading start and exponent; how fast trending forgets; last the weights of the blend, for
+histories of one or two titles, three or four, and more. Whatever was tried is kept in `Choice.trials`, so that a report can show it.
 
 Where nobody can be judged (a history of an hour, one viewer) the defaults hold and `chosen_on` says so.
 """
@@ -22,7 +22,7 @@ from recommend.als import Factors, Matrix
 from recommend.fold_in import AlsSettings
 from recommend.interactions import Floats, Interactions
 from recommend.metrics import PerViewer
-from recommend.model import Model, Scores, folded, only, part_scores
+from recommend.model import Model, Scores, begun, folded, only, part_scores
 from recommend.ranking import Weights, prior
 from recommend.threads import single_blas
 from recommend.validation import Bounds, Cut, Fold, cold_values, folds, judged_values
@@ -34,12 +34,13 @@ _REGULARIZATION = (0.001, 0.003, 0.007, 0.015, 0.04, 0.1)
 _HALF_LIVES_DAYS = (0.0, 30.0, 180.0)
 _TRENDING_DAYS = (2.0, 4.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 _EXPONENTS = (1.0, 0.7, 1.3)
-_PENALTIES = (0.5, 0.3, 0.4, 0.65)
+_PENALTIES = (0.5, 0.3, 0.4, 0.65, 0.8)
 _NEIGHBOURS = (60, 200, 500)
+_FADES = (100, 30, 10, 5, 3, 2, 1)  # each of which is tried only while the one before it is better than none
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 64
-_WALKERS = 500  # viewers by whom a walk is judged
+_WALKERS = 300  # viewers by whom a walk is judged
 _CLOSE = 0.97  # of the factors' worth: below, the walk is not tuned any further
 _SHORT = {1: 2, 3: 4}  # steps of the blend and the length of history that each is chosen with
 MOST_TRIALS = 11  # of the factor model
@@ -109,10 +110,10 @@ def choose(history: Interactions, ask: Ask, *, progress: Progress = lambda _what
     if not cuts or sum(len(fold.judged) for fold in cuts) < 5:
         return start
     with single_blas():
-        return _chosen(_Search(ask, cuts, progress, []), start)
+        return _chosen(_Search(ask, cuts, progress, []), start, history)
 
 
-def _chosen(search: _Search, start: Choice) -> Choice:
+def _chosen(search: _Search, start: Choice, history: Interactions) -> Choice:
     ask, cuts = search.ask, search.cuts
     if ask.model != "blend":
         return search.alone(start)
@@ -122,7 +123,9 @@ def _chosen(search: _Search, start: Choice) -> Choice:
         search = replace(search, cuts=[fold.weighed(weights) for fold in cuts])
     walked, fitted = search.walks(max(trial.value for trial in search.trials if trial.what == "als"))
     days = search.trending_days() if ask.cut == "time" else start.trending_days
-    steps = search.steps(settings, fitted, days)
+    if any(fold.thinned for fold in cuts):
+        search, fitted = search.whole(history, weights, walked)
+    steps = search.steps(settings, fitted, days, walked.fade)
     return Choice(
         replace(settings, factors=ask.factors, epochs=ask.epochs), walked, weights, days, steps, "validation",
         sum(len(fold.judged) for fold in cuts), search.trials,
@@ -199,30 +202,36 @@ class _Search:
         return max(found, key=lambda pair: pair[0])[1]
 
     def walks(self, worth_of_factors: float) -> tuple[WalkSettings, list[Matrix]]:
-        """The penalty and the breadth with the usual exponent, then, unless the factors are far better, the exponent; and the
-        fitted walks of the best."""
+        """The penalty and the breadth with the usual exponent, how fast the start fades where there is an order in time, and then, unless
+        the factors are far better, the exponent; and the fitted walks of the best."""
+        by_time = [fold.fit.by_time for fold in self.cuts]
+        trial = partial(self._walk_trial, [rows[fold.fewer(_WALKERS).judged] for rows, fold in zip(by_time, self.cuts, strict=True)])
         first = [WalkSettings(_EXPONENTS[0], penalty, _NEIGHBOURS[-1]) for penalty in _PENALTIES]
-        wide = [walk.fit_many(fold.fit.by_time, first) for fold in self.cuts]
-        penalty = max(range(len(first)), key=lambda place: self._walk_trial(first[place], [made[place] for made in wide]))
+        wide = [walk.fit_many(rows, first) for rows in by_time]
+        penalty = max(range(len(first)), key=lambda place: trial(first[place], [made[place] for made in wide]))
         tried = []
         for count in _NEIGHBOURS:
             settings, fitted = replace(first[penalty], neighbours=count), [walk.narrowed(made[penalty], count) for made in wide]
-            tried.append((self._walk_trial(settings, fitted), settings, fitted))
+            tried.append((trial(settings, fitted), settings, fitted))
         worth, best, fitted = max(tried, key=lambda one: one[0])
+        for fade in _FADES if self.ask.cut in {"time", "last"} else ():
+            found = trial(faded := replace(best, fade=fade), fitted)
+            if found <= worth:
+                break
+            worth, best = found, faded
         self.progress("Choosing settings", 0.8)
         for exponent in _EXPONENTS[1:] if worth > _CLOSE * worth_of_factors else ():
             other = replace(best, exponent=exponent)
-            again = [walk.fit(fold.fit.by_time, other) for fold in self.cuts]
-            found = self._walk_trial(other, again)
+            again = [walk.fit(rows, other) for rows in by_time]
+            found = trial(other, again)
             worth, best, fitted = (found, other, again) if found > worth else (worth, best, fitted)
         self.progress("Choosing settings", 0.9)
         return best, fitted
 
-    def _walk_trial(self, settings: WalkSettings, fitted: list[Matrix]) -> float:
-        """Judged by some of the viewers: a broad walk from long histories costs more than fitting it."""
-        cuts = [fold.fewer(_WALKERS) for fold in self.cuts]
-        scores = [partial(_of_walk, one, _wanted(fold.seen)) for one, fold in zip(fitted, cuts, strict=True)]
-        return self._judge("rp3beta", settings.as_json(), scores, cuts)
+    def _walk_trial(self, histories: list[Matrix], settings: WalkSettings, fitted: list[Matrix]) -> float:
+        """Judged by some of the viewers, whose histories these are: a broad walk from long ones costs more than fitting it."""
+        scores = [partial(_of_walk, one, begun(rows, settings.fade)) for one, rows in zip(fitted, histories, strict=True)]
+        return self._judge("rp3beta", settings.as_json(), scores, [fold.fewer(_WALKERS) for fold in self.cuts])
 
     def trending_days(self) -> float:
         """How fast trending forgets, judged by viewers with and without history."""
@@ -232,6 +241,13 @@ class _Search:
             warm = [partial(_of_everybody, table, fold) for table, fold in zip(scores, self.cuts, strict=True)]
             values.append(self._judge("trending", {"half_life_days": days}, warm, cold=scores))
         return _TRENDING_DAYS[int(np.argmax(values))]
+
+    def whole(self, history: Interactions, weights: WeightSettings, walked: WalkSettings) -> tuple[_Search, list[Matrix]]:
+        """The same search in folds that keep more viewers, and walks fitted to them. Settings of one model can be told from some of the
+        viewers, but the more viewers there are, the better the factors become beside the walk, so how they blend cannot."""
+        limits = replace(self.ask.limits, dense_pairs_at_most=self.ask.limits.pairs_at_most)
+        cuts = folds(history, self.ask.cut, weights, seed=self.ask.seed, bounds=limits)
+        return replace(self, cuts=cuts), [walk.fit(fold.fit.by_time, walked) for fold in cuts]
 
     def cold_step(self, models: list[Model]) -> Weights:
         """What viewers without history get: trending and popularity together."""
@@ -245,14 +261,14 @@ class _Search:
         best = pairs[int(np.argmax(values))]
         return Weights(0, 0.0, 0.0, *best)
 
-    def steps(self, settings: AlsSettings, walks: list[Matrix], days: float) -> list[Weights]:
+    def steps(self, settings: AlsSettings, walks: list[Matrix], days: float, fade: int) -> list[Weights]:
         """Weights of the blend, for short histories and for the rest."""
         settings = replace(settings, factors=min(self.ask.factors, _BLEND_FACTORS), epochs=8)
         models = []
         for fold, walked in zip(self.cuts, walks, strict=True):
             factors = als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads)
             trending = fold.fit.trending(days)
-            models.append(Model(settings, factors, walked, fold.fit.popularity, trending))
+            models.append(Model(settings, factors, walked, fold.fit.popularity, trending, fade=fade))
         self.progress("Choosing settings", 0.95)
         whole = [fold.fit.by_time[fold.judged] for fold in self.cuts]
         stored = [model.factors.viewers[fold.judged] for model, fold in zip(models, self.cuts, strict=True) if model.factors]
@@ -301,8 +317,8 @@ def _of_factors(found: Factors, fold: Fold, rows: slice) -> Floats:
     return np.asarray(found.viewers[fold.judged[rows]] @ found.items.T)
 
 
-def _of_walk(found: Matrix, wanted: Matrix, rows: slice) -> Floats:
-    return np.asarray((wanted[rows] @ found).toarray(), np.float32)
+def _of_walk(found: Matrix, starts: Matrix, rows: slice) -> Floats:
+    return np.asarray((starts[rows] @ found).toarray(), np.float32)
 
 
 def _of_everybody(table: Floats, fold: Fold, rows: slice) -> Floats:
@@ -311,12 +327,6 @@ def _of_everybody(table: Floats, fold: Fold, rows: slice) -> Floats:
 
 def _with(weights: Weights, name: str, value: float) -> Weights:
     return replace(weights, trending=value) if name == "trending" else replace(weights, popularity=value)
-
-
-def _wanted(histories: Matrix) -> Matrix:
-    kept = histories.copy()
-    kept.data = np.maximum(kept.data, 0.0)
-    return kept
 
 
 def _last(histories: Matrix, length: int) -> Matrix:

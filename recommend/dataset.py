@@ -28,9 +28,11 @@ class Dataset:
 
     @property
     def by_time(self) -> Matrix:
-        """The same matrix with the titles of each row from the oldest to the newest (its column indices do not ascend)."""
+        """The same matrix with the titles of each row from the oldest to the newest (its column indices do not ascend). Of equally old
+        ones the last column comes first, so that the newest first is the order of a bundle's history."""
         rows = np.repeat(np.arange(self.values.shape[0]), np.diff(self.values.indptr))
-        order = np.lexsort((self.last_at_s, rows))
+        back = np.arange(len(rows) - 1, -1, -1)
+        order = back[np.lexsort((self.last_at_s[back], rows[back]))]
         return sparse.csr_array((self.values.data[order], self.values.indices[order], self.values.indptr), shape=self.values.shape)
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recommend import metrics
+from recommend import metrics, sampled
 from recommend.als import Matrix
 from recommend.interactions import Floats
 from recommend.metrics import Metric, PerViewer
@@ -35,6 +35,7 @@ class Question:
     trained: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]  # titles to be found, also such as the model has never heard of
     candidates: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict)  # of a row, where they are given
+    drawn: int = 0  # candidates that a draw would give each row, all draws being equally probable; one title is to be found then
     said: dict[str, str] = field(default_factory=dict)  # candidate set, denominators: for people
 
     def __len__(self) -> int:
@@ -52,10 +53,12 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """Of one entrant: hits by place for each row, and its lists (None where candidates were given)."""
+    """Of one entrant: hits by place for each row, and its lists (None where candidates were given). Where candidates would be drawn, the
+    chance of a hit at each place, and no hits."""
 
     hits: metrics.Hits
     lists: npt.NDArray[np.int64] | None
+    chances: PerViewer | None = None
 
 
 def ask(question: Question, entrants: list[Entrant], k: int) -> dict[str, Answers]:
@@ -64,7 +67,11 @@ def ask(question: Question, entrants: list[Entrant], k: int) -> dict[str, Answer
     for rows in _blocks(question):
         histories, held = question.histories[rows], question.held[rows]
         for entrant, scores in _scores(question, entrants, rows, histories):
-            if question.candidates:
+            if question.drawn:
+                ahead, others = sampled.counted(exclude(scores, histories), held.indices.astype(np.intp))
+                likely = sampled.chances(ahead, others, k, negatives=question.drawn)
+                found[entrant.name].append(Answers(np.zeros((len(rows), k), bool), None, likely))
+            elif question.candidates:
                 found[entrant.name].append(Answers(_hits_among(question, rows, scores, held, k), None))
             else:
                 lists = metrics.top(exclude(scores, histories), held, k)
@@ -106,7 +113,8 @@ def _hits_among(question: Question, rows: npt.NDArray[np.intp], scores: Floats, 
 def _joined(parts: list[Answers], k: int) -> Answers:
     hits = np.concatenate([np.zeros((0, k), bool), *(part.hits for part in parts)])
     lists = [part.lists for part in parts if part.lists is not None]
-    return Answers(hits, np.concatenate(lists) if lists else None)
+    likely = [part.chances for part in parts if part.chances is not None]
+    return Answers(hits, np.concatenate(lists) if lists else None, np.concatenate(likely) if likely else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,15 +124,21 @@ class Table:
     values: dict[str, float]
     intervals: dict[str, list[float]]
     each: dict[str, PerViewer]
+    one_draw: dict[str, float] = field(default_factory=dict)  # standard deviation of the value of one draw, where candidates are drawn
 
 
 def tabulate(question: Question, answers: Answers, wanted: list[Metric], seen: Matrix, *, seed: int) -> Table:
     values: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     each: dict[str, PerViewer] = {}
+    one_draw: dict[str, float] = {}
     for metric in wanted:
         if metric.name in metrics.RANKED:
-            each[str(metric)] = metrics.ranked(metric, answers.hits, question.counts)
+            if answers.chances is not None:
+                each[str(metric)] = metrics.expected(metric, answers.chances)
+                one_draw[str(metric)] = metrics.deviation(metric, answers.chances)
+            else:
+                each[str(metric)] = metrics.ranked(metric, answers.hits, question.counts)
             values[str(metric)] = float(each[str(metric)].mean()) if len(question) else 0.0
             spread = metrics.interval(each[str(metric)], seed=seed)
             intervals[str(metric)] = [spread.low, spread.high]
@@ -132,7 +146,7 @@ def tabulate(question: Question, answers: Answers, wanted: list[Metric], seen: M
             raise metrics.UnknownMetric(f"{metric} needs whole lists, and this protocol ranks given candidates.")
         else:
             values[str(metric)] = metrics.listed(metric, answers.lists, seen, seed=seed)
-    return Table(values, intervals, each)
+    return Table(values, intervals, each, one_draw)
 
 
 def differences(one: Table, other: Table, *, seed: int) -> dict[str, dict[str, float]]:
@@ -154,4 +168,7 @@ def breakdown(question: Question, table: Table) -> dict[str, Any]:
 
 
 def without_hits(answers: Answers) -> int:
+    """Viewers for whom nothing was found; where candidates are drawn, as many as are to be expected."""
+    if answers.chances is not None:
+        return round(float((1.0 - answers.chances.sum(axis=1)).sum()))
     return int((~answers.hits.any(axis=1)).sum())

@@ -110,6 +110,26 @@ def ranked(metric: Metric, hits: Hits, count: npt.NDArray[np.int64]) -> PerViewe
     return np.asarray(1.0 / first, np.float64)
 
 
+def expected(metric: Metric, chances: PerViewer) -> PerViewer:
+    """The same where one title is to be found and only the chance of each place is known (`recommend.sampled`): the mean over all draws."""
+    return np.asarray(chances[:, : metric.k] @ _gains(metric), np.float64)
+
+
+def deviation(metric: Metric, chances: PerViewer) -> float:
+    """How far the mean over viewers of one draw is from that of all draws: its standard deviation."""
+    within = chances[:, : metric.k]
+    variance = within @ _gains(metric) ** 2 - (within @ _gains(metric)) ** 2
+    return float(np.sqrt(np.maximum(variance, 0.0).sum()) / max(1, len(chances)))
+
+
+def _gains(metric: Metric) -> PerViewer:
+    """What the only title that is to be found is worth at each place."""
+    place = np.arange(metric.k, dtype=np.float64)
+    if metric.name in {"hr", "recall"}:
+        return np.ones(metric.k)
+    return 1.0 / (np.log2(place + 2.0) if metric.name == "ndcg" else place + 1.0)
+
+
 def listed(metric: Metric, lists: npt.NDArray[np.int64], seen: Matrix, *, seed: int) -> float:
     """A metric of `LISTED` over all lists; `seen` is the training matrix, viewers by titles."""
     shown = lists[:, : metric.k]

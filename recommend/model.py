@@ -16,7 +16,7 @@ from scipy import sparse
 from recommend.als import Factors, Matrix
 from recommend.fold_in import AlsSettings, solve_row
 from recommend.interactions import Floats
-from recommend.ranking import LONGEST_HISTORY, Weights, prior, standardised, weights_for
+from recommend.ranking import Weights, longest, prior, standardised, starts, weights_for
 from recommend.threads import single_blas
 
 Part = Literal["als", "rp3beta", "trending", "popularity"]
@@ -44,6 +44,7 @@ class Model:
     popularity: Floats
     trending: Floats
     steps: list[Weights] = field(default_factory=list)
+    fade: int = 0  # of the walk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,23 +81,25 @@ def folded(model: Model, histories: Matrix) -> Floats:
     return found
 
 
-def _newest(histories: Matrix) -> Matrix:
-    """What the walk starts from: wanted titles; of rows that are longer than ranking takes, the last columns."""
+def begun(histories: Matrix, fade: int) -> Matrix:
+    """What the walk starts from: wanted titles; of rows that are longer than ranking takes, the last columns. Weighed by how many newer
+    ones follow."""
     rows = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
-    rank_from_end = histories.indptr[1:][rows] - np.arange(len(rows))
-    kept = (histories.data > 0) & (rank_from_end <= LONGEST_HISTORY)
-    return sparse.csr_array((histories.data[kept], (rows[kept], histories.indices[kept])), shape=histories.shape)
+    newer = histories.indptr[1:][rows] - np.arange(len(rows)) - 1
+    kept = (histories.data > 0) & (newer < longest(fade))
+    values = histories.data[kept] * starts(newer[kept], fade)
+    return sparse.csr_array((values, (rows[kept], histories.indices[kept])), shape=histories.shape)
 
 
 def part_scores(model: Model, histories: Matrix, viewer_factors: Floats | None, *, parts: frozenset[str]) -> Scores:
     """For rows of history (oldest title first) with these factors. Only the named parts of `Weights` are computed."""
-    als = walk = None
+    als = walked = None
     with single_blas():
         if "als" in parts and model.factors is not None and viewer_factors is not None:
             als = standardised(viewer_factors @ model.factors.items.T)
         if "walk" in parts and model.walk is not None:
-            walk = standardised(np.asarray((_newest(histories) @ model.walk).toarray(), np.float32))
-    return Scores(als, walk, prior(model.trending), prior(model.popularity))
+            walked = standardised(np.asarray((begun(histories, model.fade) @ model.walk).toarray(), np.float32))
+    return Scores(als, walked, prior(model.trending), prior(model.popularity))
 
 
 def blended(scores: Scores, histories: Matrix, steps: list[Weights]) -> Floats:

@@ -3,6 +3,7 @@
     global-time    one moment in time: everything before trains, everything from it on is to be found. Nothing later than the moment is
                    read before the answers are compared: no id, no count, no setting.
     leave-one-out  the NCF protocol: one title of each viewer among given negatives; rank = 1 + candidates scoring at least as high.
+                   Without a file of negatives, the exact mean over all draws of 99 (`recommend.sampled`).
     full-ranking   the LightGCN text format: all titles that the viewer has not in the training file are candidates.
 
 Settings are chosen inside the training part (`recommend.choice`), by a cut of the same kind, or on a validation file where there is one.
@@ -21,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from recommend import als, loaders, walk
+from recommend import als, loaders, sampled, walk
 from recommend.als import Matrix
 from recommend.choice import Ask, Asked, Choice, Progress, choose
 from recommend.dataset import Dataset, build
@@ -33,6 +34,8 @@ from recommend.published import self_check
 from recommend.validation import Cut, wanted_of
 
 Named = Literal["global-time", "leave-one-out", "full-ranking"]
+_GIVEN = "the given negatives and the title itself; a negative that equals it is dropped"
+_DRAWN = f"{sampled.NEGATIVES} titles that the viewer has not met and the title itself: the exact mean over all draws, not one draw"
 _ORDERED = "where the file has no timestamps, the order of its lines is the order in time"
 
 
@@ -138,30 +141,28 @@ def _rows_of(values: Matrix, trained: Any) -> Matrix:
     return sparse.csr_array((found.data[kept], found.indices[kept], np.r_[0, np.cumsum(lengths)]), shape=found.shape)
 
 
-def leave_one_out(train: Path, test: Path, negatives: Path) -> Task:
-    """The three files of the NCF protocol."""
+def leave_one_out(train: Path, test: Path, negatives: Path | None = None) -> Task:
+    """The three files of the NCF protocol, or two of them."""
     history = loaders.ratings(train)
-    held, others = loaders.held_out(test), loaders.negatives(negatives)
-    absent = [f"({user},{item})" for user, item in held if (user, item) not in others.of]
-    if absent:
+    held = loaders.held_out(test)
+    others = loaders.negatives(negatives) if negatives else None
+    absent = [f"({user},{item})" for user, item in held if others and (user, item) not in others.of]
+    if negatives and absent:
         raise loaders.BadFile(f"{negatives.name} has no line for {absent[0]}, which is in {test.name}.")
-    everything = {item for row in others.of.values() for item in row} | {item for _, item in held}
-    history = _with_items(history, everything)
+    given = others.of if others else {}
+    history = _with_items(history, {item for row in given.values() for item in row} | {item for _, item in held})
 
     def question(data: Dataset) -> Question:
         viewers, items = _codes(data.viewer_ids), _codes(data.item_ids)
         trained = np.array([viewers.get(user, -1) for user, _ in held], np.int64)
         columns = np.array([items[item] for _, item in held], np.int32)
         wanted = sparse.csr_array((np.ones(len(held), np.float32), columns, np.arange(len(held) + 1)), shape=(len(held), len(items)))
-        given = {row: np.array([items[item] for item in others.of[pair]], np.int64) for row, pair in enumerate(held)}
-        said = {
-            "candidates": "the given negatives and the title itself; a negative that equals it is dropped",
-            "rank": "1 + candidates that score at least as high",
-            "time": _ORDERED,
-        }
-        return Question(_rows_of(data.by_time, trained), wanted, trained, np.ones(len(held), np.int64), given, said)
+        rows = {row: np.array([items[item] for item in given[pair]], np.int64) for row, pair in enumerate(held)} if others else {}
+        said = {"candidates": _GIVEN if others else _DRAWN, "rank": "1 + candidates that score at least as high", "time": _ORDERED}
+        count = 0 if others else sampled.NEGATIVES
+        return Question(_rows_of(data.by_time, trained), wanted, trained, np.ones(len(held), np.int64), rows, count, said)
 
-    facts = {"training_rows": len(history), "test_rows": len(held), "negatives_dropped": others.dropped}
+    facts = {"training_rows": len(history), "test_rows": len(held), "negatives_dropped": others.dropped if others else 0}
     return Task("leave-one-out", history, question, "last", None, len(history.item_ids), facts)
 
 
@@ -245,7 +246,7 @@ def answer(task: Task, choice: Choice, wanted: Wanted, *, progress: Progress, ch
         "users": len(question), "items": task.items, "users_without_hits": without_hits(answers["model"]),
         "chosen_by_users": choice.viewers, "seed": wanted.seed, **task.facts,
         "fit_cpu_s": round(fit_cpu_s, 3), "choice_cpu_s": round(choice_cpu_s, 3), "cpu_s": round(time.process_time() - started, 3),
-        "ties": PESSIMISTIC, "definitions": question.said, "self_check": _checked(task, question, tables),
+        "ties": PESSIMISTIC, "definitions": question.said, "self_check": _checked(task, question, tables), "one_draw": mine.one_draw,
     }  # fmt: skip
 
 
@@ -258,7 +259,7 @@ def fitted(data: Dataset, choice: Choice, parts: frozenset[str], wanted: Wanted,
         )
     if "walk" in parts:
         walked = walk.fit(data.by_time, choice.walk, progress=lambda share: progress("Fitting the item-item walk", share))
-    return Model(choice.als, factors, walked, data.popularity, data.trending(choice.trending_days), choice.steps)
+    return Model(choice.als, factors, walked, data.popularity, data.trending(choice.trending_days), choice.steps, choice.walk.fade)
 
 
 def baselines(
@@ -285,4 +286,4 @@ def _name(choice: Choice) -> str:
 
 def _checked(task: Task, question: Question, tables: dict[str, Table]) -> dict[str, Any]:
     shape = (len(question), task.items, int(task.facts["training_rows"]))
-    return self_check(task.protocol, shape, tables["popularity"].values)
+    return self_check(task.protocol, shape, tables["popularity"].values, tables["popularity"].one_draw)

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from recommend import ranking, weights
-from recommend.bundle import Bundle
 from recommend.fold_in import fold_in
 from recommend.interactions import Floats, Signal
 from recommend.shelf import Model
@@ -53,12 +52,13 @@ def signals(seen: Sequence[Seen], now_s: float) -> list[tuple[str, float, float,
 def history_of(model: Model, seen: Sequence[Seen], now_s: float) -> list[tuple[int, float]]:
     """Codes and values of what this viewer watched, the latest first, weighed as in training."""
     codes = model.codes
-    rows = [(codes[row[0]], *row[1:]) for row in signals(seen, now_s) if row[0] in codes]
+    rows = signals([title for title in seen if title.asset_id in codes], now_s)
     if not rows:
         return []
-    columns = np.array(rows, np.float64)  # codes and signals are small whole numbers
-    items, at_s = columns[:, 0].astype(np.int32), np.minimum(columns[:, 1], now_s)
-    part, signal = columns[:, 2].astype(np.float32), columns[:, 3].astype(np.int8)
+    titles, moments, parts, said = zip(*rows, strict=True)
+    items = np.array([codes[title] for title in titles], np.int32)
+    at_s = np.minimum(np.array(moments, np.float64), now_s)
+    part, signal = np.array(parts, np.float32), np.array(said, np.int8)
     settings = weight_settings(model.bundle.settings)
     weighed = weights.weigh(np.zeros(len(rows), np.int32), items, at_s, part, signal, now_s=now_s, settings=settings)
     order = np.argsort(-weighed.last_at_s, kind="stable")
@@ -76,9 +76,9 @@ def rank(model: Model, history: Sequence[tuple[int, float]], left_out: Sequence[
     scores = ranking.score(bundle, factor, history, common=model.common)
     scores[[model.codes[one] for one in left_out if one in model.codes]] = NO_SCORE
     pool = best(scores, limit * _POOL)
-    chosen = spread(bundle.item_factors[pool], scores[pool], limit)
+    chosen = spread(model.common.factors[pool], scores[pool], limit)
     order = [int(pool[place]) for place in chosen]
-    because = _because(bundle, order, history)
+    because = _because(model.common.factors, order, history)
     return [
         Ranked(model.ids[code], float(scores[code]), model.ids[why] if why is not None else None)
         for code, why in zip(order, because, strict=True)
@@ -100,9 +100,8 @@ def best(scores: Floats, count: int) -> npt.NDArray[np.int64]:
     count = min(count, len(scores))
     if count == 0:
         return np.zeros(0, np.int64)
-    floor = _floor(scores, count)
-    found = np.r_[np.flatnonzero(scores > floor), np.flatnonzero(scores == floor)[:count]]
-    found = found[np.lexsort((found, -scores[found]))][:count]
+    found = np.flatnonzero(scores >= _floor(scores, count))
+    found = found[np.argsort(-scores[found], kind="stable")][:count]
     return np.asarray(found[np.isfinite(scores[found])], np.int64)
 
 
@@ -122,8 +121,7 @@ def spread(vectors: Floats, scores: Floats, count: int) -> list[int]:
         return list(range(min(size, count)))
     reach = float(scores.max() - scores.min()) or 1.0
     worth = (1.0 - SPREAD) * (scores - scores.min()) / reach
-    unit = np.asarray(vectors, np.float32)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
+    unit = _unit(vectors)
     worth = np.asarray(worth, np.float32)
     beside = worth - np.maximum(np.float32(SPREAD) * (unit @ unit.T), np.float32(0.0))  # what each is worth below each other
     beside.ravel()[:: size + 1] = NO_SCORE
@@ -136,17 +134,17 @@ def spread(vectors: Floats, scores: Floats, count: int) -> list[int]:
     return chosen
 
 
-def _because(bundle: Bundle, codes: Sequence[int], history: Sequence[tuple[int, float]]) -> list[int | None]:
+def _because(factors: Floats, codes: Sequence[int], history: Sequence[tuple[int, float]]) -> list[int | None]:
     """For each title the watched one that it is most like; None where none is like it at all."""
     liked = [(item, value) for item, value in history if value > 0][:_REASON_TITLES]
     if not liked or not codes:
         return [None] * len(codes)
-    theirs = _unit(bundle.item_factors[[item for item, _ in liked]])
-    likeness = _unit(bundle.item_factors[list(codes)]) @ theirs.T * np.array([min(1.0, value) for _, value in liked], np.float32)
+    theirs = _unit(factors[[item for item, _ in liked]])
+    likeness = _unit(factors[list(codes)]) @ theirs.T * np.array([min(1.0, value) for _, value in liked], np.float32)
     nearest = likeness.argmax(axis=1)
     return [liked[int(place)][0] if likeness[row, place] > 0.15 else None for row, place in enumerate(nearest)]
 
 
 def _unit(vectors: Floats) -> Floats:
     found = np.asarray(vectors, np.float32)
-    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9), np.float32)
+    return np.asarray(found / np.maximum(np.sqrt(np.vecdot(found, found)), np.float32(1e-9))[:, None], np.float32)

@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from recommend.bundle import Bundle
 from recommend.interactions import Codes, Floats, Times
 
-LONGEST_HISTORY = 300  # titles of a history that the walk starts from, the first of the sequence
+LONGEST_HISTORY = 300  # titles of a history that the walk starts from at most, the newest
 _LEAST_DEVIATION = 1e-12  # below, all titles are alike
 
 
@@ -68,6 +69,7 @@ class Shared:
 
     steps: tuple[Weights, ...]
     scores: Mapping[Weights, Floats]  # for each step, `COLD` among them: what depends on no viewer, one number for each title
+    fade: int  # of the walk (`recommend.walk`)
     factors: Floats  # of the titles, in memory of this process: it is read whole for every answer, and a mapped file is read half as fast
 
 
@@ -81,7 +83,7 @@ def shared(bundle: Bundle, *, trending_prior: Floats | None = None, added: Float
         found[step] = np.float32(step.popularity) * bundle.popularity_prior + np.float32(step.trending) * trending
         if added is not None:
             found[step] += added
-    return Shared(steps, found, np.array(bundle.item_factors))
+    return Shared(steps, found, int(bundle.settings.get("walk", {}).get("fade", 0)), np.array(bundle.item_factors))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,15 +96,27 @@ class _Walked:
     sums: Times
 
 
-def _walked(bundle: Bundle, history: Sequence[tuple[int, float]]) -> _Walked:
-    wanted = [pair for pair in history[:LONGEST_HISTORY] if pair[1] > 0]
-    items = np.fromiter((item for item, _ in wanted), np.intp, len(wanted))
-    starts = bundle.walk_indptr[items]
-    lengths = bundle.walk_indptr[items + 1] - starts
+def longest(fade: int) -> int:
+    """Newest titles of a history that the walk starts from: of those before, each would count less than a thousandth of the newest."""
+    return min(LONGEST_HISTORY, 10 * fade) if fade else LONGEST_HISTORY
+
+
+def starts(newer: npt.NDArray[np.int64], fade: int) -> Floats:
+    """What the walk from titles of a history counts beside so many newer ones each: halved for every `fade` of them, if it is not 0."""
+    return np.exp2(newer * np.float32(-1.0 / fade)).astype(np.float32) if fade else np.ones(len(newer), np.float32)
+
+
+def _walked(bundle: Bundle, history: Sequence[tuple[int, float]], fade: int) -> _Walked:
+    newest = history[: longest(fade)]
+    values = np.fromiter((value for _, value in newest), np.float32, len(newest))
+    wanted = values > 0
+    items = np.fromiter((item for item, _ in newest), np.intp, len(newest))[wanted]
+    values = (values * starts(np.arange(len(newest)), fade))[wanted]
+    begins = bundle.walk_indptr[items]
+    lengths = bundle.walk_indptr[items + 1] - begins
     ends = np.cumsum(lengths)
-    places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
-    values = np.repeat(np.fromiter((value for _, value in wanted), np.float32, len(wanted)), lengths)
-    titles, brought = bundle.walk_items[places], bundle.walk_scores[places] * values
+    places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begins - (ends - lengths), lengths)
+    titles, brought = bundle.walk_items[places], bundle.walk_scores[places] * np.repeat(values, lengths)
     sums = np.bincount(titles, brought, minlength=len(bundle.item_ids))
     return _Walked(titles, brought, np.asarray(sums, np.float64))
 
@@ -117,7 +131,7 @@ def score(bundle: Bundle, factor: Floats | None, history: Sequence[tuple[int, fl
     weights, count = step_for(common, history), len(bundle.item_ids)
     taken, reached, walk_scale = 0.0, None, 0.0
     if weights.walk:
-        reached = _walked(bundle, history)
+        reached = _walked(bundle, history, common.fade)
         there = reached.sums[reached.titles]
         walk_scale, mean = _scale(weights.walk, float(reached.brought.sum()), float(reached.brought @ there), count)
         taken += walk_scale * mean

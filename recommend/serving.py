@@ -26,7 +26,7 @@ from recommend.store import Shown
 from recommend.threads import single_blas
 from recommend.viewing import Seen, resume_at_s
 
-SEED_AGE_S, SEED_SHARE, SEEDS = 30 * 86_400.0, 0.7, 2  # of "because you watched"
+SEED_AGE_S, SEED_SHARE, SEEDS = 30 * 86_400.0, 0.7, 3  # of "because you watched"
 LEAST_SUPPORT = 5  # viewers who watched both, before the model may call two titles alike
 EXPLORE_PLACE = 5  # of the top picks: a title that few know yet
 LEAST_SHARE = 0.25  # of a title's rarest words: one common word in both names says nothing

@@ -11,7 +11,7 @@ many of them as `cells_at_most` scores allow.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import comb
 from typing import Literal
@@ -56,6 +56,7 @@ class Fold:
     judged: npt.NDArray[np.intp]
     held: Matrix  # one row for each judged viewer
     cold: Matrix  # the same for viewers without history, who all get one list
+    thinned: bool = False  # because it is dense: with fewer viewers than `Bounds.pairs_at_most` would leave
 
     @property
     def seen(self) -> Matrix:
@@ -66,15 +67,15 @@ class Fold:
         size = max(1, _BLOCK_CELLS // max(1, self.held.shape[1]))
         for start in range(0, len(self.judged), size):
             rows = slice(start, start + size)
-            yield rows, Fold(self.rows, self.fit, self.judged[rows], self.held[rows], self.cold)
+            yield rows, replace(self, judged=self.judged[rows], held=self.held[rows])
 
     def fewer(self, viewers: int) -> Fold:
         """The same fold, judged by the first so many."""
-        return Fold(self.rows, self.fit, self.judged[:viewers], self.held[:viewers], self.cold)
+        return replace(self, judged=self.judged[:viewers], held=self.held[:viewers])
 
     def weighed(self, settings: WeightSettings) -> Fold:
         """The same fold with other weights of the same rows."""
-        return Fold(self.rows, build(self.rows, settings, now_s=self.fit.now_s), self.judged, self.held, self.cold)
+        return replace(self, fit=build(self.rows, settings, now_s=self.fit.now_s))
 
 
 def folds(history: Interactions, cut: Cut, settings: WeightSettings, *, seed: int, bounds: Bounds) -> list[Fold]:
@@ -121,7 +122,8 @@ def _fold(history: Interactions, known: Mask, held: Mask, settings: WeightSettin
     most = min(bounds.viewers_at_most, max(100, bounds.cells_at_most // max(1, len(history.item_ids))))
     if len(judged) > most:
         judged = np.sort(rng.choice(judged, most, replace=False))
-    return Fold(learnt, fit, judged, wanted[judged], wanted[cold])
+    thinned = bool(dense and counts.sum() > bounds.dense_pairs_at_most)
+    return Fold(learnt, fit, judged, wanted[judged], wanted[cold], thinned)
 
 
 def wanted_of(rows: Interactions, known: Matrix) -> Matrix:

@@ -7,6 +7,9 @@ Christoffel et al. (2015), "Blockbusters and Wallflowers", with the exponents of
 where d counts positive pairs, `exponent` is e and `popularity_penalty` is b. Only the best `neighbours` of a title are kept. On sparse
 data it is the strongest cheap model; on dense data the factors are stronger, so `recommend.choice` weighs the two.
 
+What a viewer watched last says more of what comes next than what they watched first, and the factors cannot know it: to them a history
+is a set. So the walk starts from a title with a weight that is halved for every `fade` newer ones beside it (`recommend.ranking.starts`).
+
 The product over all titles is made in blocks of titles, so that memory is bounded; viewers of very many titles count with their newest
 only, because their square is the cost and their taste is everybody's. Exact and deterministic; values below 0 take no part.
 """
@@ -25,7 +28,7 @@ from recommend.als import Matrix
 from recommend.interactions import Codes, Floats
 
 _BLOCK_CELLS = 24_000_000  # titles of a block times all titles, at most
-_LONGEST = 1_000  # titles of one viewer that take part
+_LONGEST = 500  # titles of one viewer that take part
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,14 @@ class WalkSettings:
     exponent: float = 1.0
     popularity_penalty: float = 0.5
     neighbours: int = 200
+    fade: int = 0  # titles; 0: all of a history count alike
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def positives(values: Matrix) -> Matrix:
-    """1 where a value is above 0, for at most 1,000 titles of each viewer (the last in their row: rows may be ordered by time)."""
+    """1 where a value is above 0, for at most 500 titles of each viewer (the last in their row: rows may be ordered by time)."""
     kept = values.data > 0
     rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))[kept]
     counts = np.bincount(rows, minlength=values.shape[0])

@@ -91,6 +91,10 @@ def weigh(
         return Weighed(viewers, items, value.astype(np.float32), at_s)
     begins = np.ones(len(viewers), bool)
     np.logical_or(viewers[1:] != viewers[:-1], items[1:] != items[:-1], out=begins[1:])
+    if begins.all():  # each pair once, as in most sets of ratings and most histories of one viewer: there is nothing to add up
+        merged = np.where(signal == Signal.DISLIKED, np.minimum(value, 0.0), _saturated(value)).astype(np.float32)
+        kept = merged != 0
+        return Weighed(viewers[kept], items[kept], merged[kept], at_s[kept])
     first = np.flatnonzero(begins)
     positive = np.add.reduceat(np.maximum(value, 0.0), first)
     negative = np.minimum.reduceat(np.minimum(value, 0.0), first)
@@ -98,8 +102,12 @@ def weigh(
     wanted_at = np.maximum.reduceat(np.where(value > 0, at_s, never), first)
     refused_at = np.maximum.reduceat(np.where(signal == Signal.DISLIKED, at_s, never), first)
     refused = (refused_at > never) & (refused_at >= wanted_at)
-    merged = np.where(positive > 1.0, 1.0 + np.log(np.maximum(positive, 1.0)), positive)
-    merged = np.where(refused | (positive <= 0), negative, merged).astype(np.float32)
+    merged = np.where(refused | (positive <= 0), negative, _saturated(positive)).astype(np.float32)
     last_at_s = np.maximum.reduceat(at_s, first)
     kept = merged != 0
     return Weighed(viewers[first][kept], items[first][kept], merged[kept], last_at_s[kept])
+
+
+def _saturated(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What is more than one view counts as 1 + log of it."""
+    return np.where(value > 1.0, 1.0 + np.log(np.maximum(value, 1.0)), value)

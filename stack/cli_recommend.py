@@ -113,7 +113,9 @@ def evaluate(
     train: Annotated[Path | None, _file("Training file: `user item` lines, or `user item item …` for full-ranking.")] = None,
     test: Annotated[Path | None, _file("Test file of the same format.")] = None,
     *,
-    negatives: Annotated[Path | None, _file("leave-one-out: lines (user,item) and then the negatives.")] = None,
+    negatives: Annotated[
+        Path | None, _file("leave-one-out: (user,item) and then negatives, by line; without it, the mean over all draws of 99.")
+    ] = None,
     validation: Annotated[
         Path | None, _file("full-ranking: a file to choose settings on; without one, a share of the training file.")
     ] = None,
@@ -150,8 +152,8 @@ def evaluate(
         output().print(tables_recommend.evaluated(outcome))
 
 
-_NEEDED = {"global-time": ("ratings",), "leave-one-out": ("train", "test", "negatives"), "full-ranking": ("train", "test")}
-_ALLOWED = {**_NEEDED, "full-ranking": ("train", "test", "validation")}
+_NEEDED = {"global-time": ("ratings",), "leave-one-out": ("train", "test"), "full-ranking": ("train", "test")}
+_ALLOWED = {**_NEEDED, "leave-one-out": ("train", "test", "negatives"), "full-ranking": ("train", "test", "validation")}
 
 
 def _task(protocol: str, files: dict[str, Path | None], cut: str, positive_from: float | None) -> Task:
@@ -171,7 +173,7 @@ def _task(protocol: str, files: dict[str, Path | None], cut: str, positive_from:
         history = loaders.ratings(given["ratings"], positive_from=positive_from)
         return protocols.global_time(history, cut=moment.timestamp() if moment else None)
     if protocol == "leave-one-out":
-        return protocols.leave_one_out(given["train"], given["test"], given["negatives"])
+        return protocols.leave_one_out(given["train"], given["test"], given.get("negatives"))
     return protocols.full_ranking(given["train"], given["test"], given.get("validation"))
 
 

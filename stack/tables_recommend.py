@@ -42,6 +42,9 @@ def evaluated(outcome: Mapping[str, Any]) -> RenderableType:
         f"ties: {outcome['ties']}",
         *(f"{name}: {said}" for name, said in outcome["definitions"].items()),
     ]
+    if outcome["one_draw"]:
+        spread = ", ".join(f"{name} {value:.4f}" for name, value in outcome["one_draw"].items())
+        lines.append(f"standard deviation of one draw of the candidates: {spread}")
     check = outcome["self_check"]
     if check["set"]:
         verdict = {True: "agrees", False: "DOES NOT AGREE", None: "was not compared"}[check["agrees"]]

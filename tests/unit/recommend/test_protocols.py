@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recommend import loaders, metrics, protocols, published
+from recommend import loaders, metrics, protocols, published, sampled
 from recommend.dataset import build
-from recommend.evaluation import Entrant, ask
+from recommend.evaluation import Entrant, ask, tabulate, without_hits
 from recommend.interactions import Interactions, from_codes
 from recommend.model import Model, only
 from recommend.protocols import Wanted
@@ -160,6 +162,52 @@ def test_the_rank_among_negatives_is_pessimistic(tmp_path: Path) -> None:
         assert found["breakdown"]["cold"]["users"] == 1
 
 
+def test_without_negatives_the_figures_are_the_mean_of_all_draws(tmp_path: Path) -> None:
+    """By hand: 5 people have met x, 4 y, 3 w, 2 z, 1 v. To e, who has met x, y, w and v are free beside z: 2 of 3 are ahead of it."""
+    counts = {"x": "abcde", "y": "abcd", "w": "abc", "z": "ab", "v": "a"}
+    (tmp_path / "train").write_text("".join(f"{user} {item}\n" for item, users in counts.items() for user in users))
+    (tmp_path / "test").write_text("e z\n")
+    task = protocols.leave_one_out(tmp_path / "train", tmp_path / "test")
+    found = run(task, "mrr@10,hr@2,hr@3,ndcg@3", model="popularity")
+    assert found["metrics"] == pytest.approx({"mrr@10": 1 / 3, "hr@2": 0.0, "hr@3": 1.0, "ndcg@3": 0.5})  # all three are drawn
+    question = task.question(build(task.history, WeightSettings()))
+    data = build(task.history, WeightSettings())
+    model = Model(settings_of(), None, None, data.popularity, data.trending(7.0))
+    (answer,) = ask(replace(question, drawn=1), [Entrant("m", model, only("popularity"))], 2).values()
+    assert answer.chances is not None
+    np.testing.assert_allclose(answer.chances, [[1 / 3, 2 / 3]], rtol=1e-12)
+    assert without_hits(answer) == 0
+
+
+def test_draws_of_negatives_are_around_their_mean(tmp_path: Path) -> None:
+    """Ten draws by seed, each asked as given candidates, against the exact mean and its own word of how far one draw is from it."""
+    train, test, _ = files_of(tmp_path)
+    task = protocols.leave_one_out(train, test)
+    data = build(task.history, WeightSettings())
+    entrants = [Entrant("m", Model(settings_of(), None, None, data.popularity, data.trending(7.0)), only("popularity"))]
+    question = replace(task.question(data), drawn=20)
+    wanted = metrics.parse("hr@10,ndcg@10,mrr@10,map@10")
+    exact = tabulate(question, ask(question, entrants, 10)["m"], wanted, data.values, seed=1)
+    values: dict[str, list[float]] = {}
+    for seed in range(10):
+        given = sampled.drawn(question.histories, question.held.indices.astype(np.intp), seed=seed, negatives=20)
+        assert all(len(set(row)) == 20 and row.max() < 80 for row in given.values())
+        one = replace(question, drawn=0, candidates=given)
+        for name, value in tabulate(one, ask(one, entrants, 10)["m"], wanted, data.values, seed=1).values.items():
+            values.setdefault(name, []).append(value)
+    for name, of_draws in values.items():
+        assert abs(np.mean(of_draws) - exact.values[name]) < 4 * exact.one_draw[name] / np.sqrt(10), name
+        assert 0 < exact.one_draw[name] < 0.1
+
+
+@pytest.mark.parametrize(("ahead", "others", "negatives"), [(0, 30, 5), (7, 30, 5), (30, 30, 5), (29, 30, 5), (3, 4, 9), (0, 0, 9)])
+def test_the_chance_of_each_place_is_hypergeometric(ahead: int, others: int, negatives: int) -> None:
+    drawn = min(others, negatives)
+    exact = [comb(ahead, j) * comb(others - ahead, drawn - j) / comb(others, drawn) if j <= drawn else 0.0 for j in range(10)]
+    found = sampled.chances(np.array([ahead]), np.array([others]), 10, negatives=negatives)
+    np.testing.assert_allclose(found[0], exact, atol=1e-12)
+
+
 def test_whole_lists_cannot_be_had_from_given_candidates(tmp_path: Path) -> None:
     with pytest.raises(metrics.UnknownMetric, match="whole lists"):
         run(protocols.leave_one_out(*files_of(tmp_path)), "coverage@10", model="popularity")
@@ -223,6 +271,8 @@ def test_known_sets_are_checked_against_the_published_figure() -> None:
     assert published.self_check("leave-one-out", shape, {"hr@10": 0.4535, "ndcg@10": 0.2543})["agrees"] is True
     assert published.self_check("leave-one-out", shape, {"hr@10": 0.48})["agrees"] is False
     assert published.self_check("leave-one-out", shape, {"mrr@10": 0.2})["agrees"] is None
+    assert published.self_check("leave-one-out", shape, {"hr@10": 0.458}, {"hr@10": 0.002})["agrees"] is True
+    assert published.self_check("leave-one-out", shape, {"hr@10": 0.458}, {"hr@10": 0.001})["agrees"] is False
     assert published.self_check("full-ranking", shape, {"hr@10": 0.4535}) == {"set": None, "published_popularity": {}, "agrees": None}
 
 

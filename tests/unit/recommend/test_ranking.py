@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import sparse
 from recommend import dataset, fold_in, metrics, ranking
 from recommend.als import Factors
 from recommend.bundle import Bundle
-from recommend.model import Model, blended, folded, needed, part_scores
+from recommend.model import Model, begun, blended, folded, needed, part_scores
 from recommend.ranking import COLD, Weights
 from recommend.training import Order, train
 from recommend.weights import WeightSettings
@@ -34,12 +35,15 @@ def history_of(made: Bundle, viewer: int) -> list[tuple[int, float]]:
     return [(int(item), float(value)) for item, value in zip(items, values, strict=True)]
 
 
-def test_one_viewer_gets_what_evaluation_scored(made: Bundle) -> None:
-    """`ranking.score` and the blocks of `recommend.model` are the same blend."""
+@pytest.mark.parametrize("fade", [0, 3])
+def test_one_viewer_gets_what_evaluation_scored(made: Bundle, fade: int) -> None:
+    """`ranking.score` and the blocks of `recommend.model` are the same blend, also where the walk starts from the newest titles above
+    all."""
+    made = replace(made, facts={**made.facts, "settings": {**made.settings, "walk": {**made.settings["walk"], "fade": fade}}})
     data = dataset.build(tasted(), WeightSettings.from_json(made.settings["weights"]))
     walked = sparse.csr_array((made.walk_scores, made.walk_items, made.walk_indptr), shape=(80, 80))
     factors = Factors(made.viewer_factors, made.item_factors)
-    model = Model(fold_in.als_settings(made), factors, walked, made.popularity, made.trending, STEPS)
+    model = Model(fold_in.als_settings(made), factors, walked, made.popularity, made.trending, STEPS, fade)
     histories = data.by_time[:20]
     vectors = folded(model, histories)
     table = blended(part_scores(model, histories, vectors, parts=needed(STEPS)), histories, STEPS)
@@ -47,6 +51,25 @@ def test_one_viewer_gets_what_evaluation_scored(made: Bundle) -> None:
         history = history_of(made, viewer)
         alone = ranking.score(made, fold_in.fold_in(made, history), history)
         np.testing.assert_allclose(alone, table[viewer], atol=2e-4)
+
+
+def test_the_walk_starts_from_the_newest_titles_above_all() -> None:
+    """By hand, halved for every newer title: of the row 4 (oldest), 2 (disliked), 7, 0 (newest), three walks start."""
+    rows = sparse.csr_array((np.array([1.0, -1.0, 2.0, 1.0], np.float32), np.array([4, 2, 7, 0]), np.array([0, 4])), shape=(1, 9))
+    np.testing.assert_allclose(begun(rows, 1).toarray()[0], [1, 0, 0, 0, 1 / 8, 0, 0, 1, 0])
+    np.testing.assert_allclose(begun(rows, 0).toarray()[0], [1, 0, 0, 0, 1, 0, 0, 2, 0])
+
+
+def test_equally_old_titles_have_one_order_everywhere() -> None:
+    """Read from the newest on, a row ordered by time is a bundle's history, also where several titles have one moment."""
+    history = tasted()
+    made = dataset.build(replace(history, at_s=np.floor(history.at_s / 4e6)), WeightSettings())
+    rows = np.repeat(np.arange(120), np.diff(made.values.indptr))
+    newest = made.values.indices[np.lexsort((-made.last_at_s, rows))]
+    by_time = made.by_time
+    for row in range(120):
+        place = slice(by_time.indptr[row], by_time.indptr[row + 1])
+        assert list(by_time.indices[place][::-1]) == list(newest[place])
 
 
 def test_the_taste_is_found(made: Bundle) -> None:
