@@ -126,7 +126,7 @@ class _Field:
         channel = self._channel
         if second >= 0x40:
             above, below = _ROW[code]
-            channel.place(at_ms, below if second & 0x20 else above, second & 0x1F)
+            channel.place(below if second & 0x20 else above, second & 0x1F)
         elif code == 0x11 and second >= 0x30:
             channel.write(at_ms, _SPECIAL[second - 0x30])
         elif code == 0x11 and second >= 0x20:
@@ -150,6 +150,7 @@ class _Channel:
         self._loaded: Memory = {}
         self._row, self._column, self._italic = ROWS, 0, False
         self._lines = 2  # of roll-up captions
+        self._base = ROWS  # the row that the lowest of them stands in
         self._rolls = False  # before the next letter
         self._since_ms = 0  # what is shown is shown since then
         self._begins = True  # the next letter begins a cue
@@ -169,9 +170,13 @@ class _Channel:
         if self._way == "none":  # we came in the middle of a caption
             return
         if self._way != "pop":
-            if self._rolls or self._begins or at_ms - self.latest_ms >= _PAUSE_MS:
+            moves = self._way == "roll" and self._row != self._base
+            if self._rolls or moves or self._begins or at_ms - self.latest_ms >= _PAUSE_MS:
                 self.cut(at_ms)
             self._roll()
+            if moves:
+                self._shown = {row + self._row - self._base: cells for row, cells in self._shown.items()}
+                self._base = self._row
             self._begins = False
             self.latest_ms = at_ms
         column = min(self._column, COLUMNS - 1)  # what is too long for its row overwrites the last letter
@@ -183,14 +188,10 @@ class _Channel:
         self.write(at_ms, " ")
         self._italic = italic
 
-    def place(self, at_ms: int, row: int, attribute: int) -> None:
-        """The code before a row: where it is, and either its style or an indent in steps of four columns."""
-        if self._way == "roll":
-            row = max(row, self._lines)
-            if row != self._row and self._shown:
-                self.cut(at_ms)
-                self._shown = {at + row - self._row: cells for at, cells in self._shown.items()}
-        self._row = row
+    def place(self, row: int, attribute: int) -> None:
+        """The code before a row: where it is, and either its style or an indent in steps of four columns. Lines that roll up move there
+        with the next letter."""
+        self._row = max(row, self._lines) if self._way == "roll" else row
         self._column = (attribute & 0x0E) * 2 if attribute & 0x10 else 0
         self._italic = attribute in (0x0E, 0x0F)
 
@@ -240,12 +241,12 @@ class _Channel:
         if self._way != "roll":
             self._show(at_ms, {})
             self._loaded = {}
-            self._row, self._column = ROWS, 0
+            self._row, self._column, self._base = ROWS, 0, ROWS
         self._way, self._lines = "roll", lines
 
     def _roll(self) -> None:
         if self._rolls:
-            kept = range(self._row - self._lines + 2, self._row + 1)
+            kept = range(self._base - self._lines + 2, self._base + 1)
             self._shown = {row - 1: cells for row, cells in self._shown.items() if row in kept}
         self._rolls = False
 

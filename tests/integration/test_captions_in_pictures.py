@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
+
 from captions import line21
 from catalog import embedded, old_jobs, store, track_store
 from catalog.asset import Asset, AssetStatus
@@ -90,6 +92,14 @@ def test_what_cannot_be_read_is_told_and_an_empty_carrier_is_not(world: World, c
     assert (told.kind, told.status, told.detail, told.pack_digest) == ("captions", "unsupported", line21.DIGITAL, None)
     assert "SUBTITLES" not in playlist
     assert shown(world, present(world, clips("captions-empty")))[0] == ()
+
+
+def test_captions_that_cannot_be_taken_out_are_told(world: World, clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("captions.extract._LARGEST_COPY_BYTES", 100)  # as if the user data were without end
+    asset = present(world, clips("captions-digital"))
+    (told,), _, _ = shown(world, asset)
+    assert asset.status is AssetStatus.READY
+    assert (told.status, told.detail) == ("unsupported", line21.FAILED)
 
 
 def test_a_caption_track_of_quicktime(world: World, clips: Clips) -> None:

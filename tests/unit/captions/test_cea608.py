@@ -72,7 +72,7 @@ def test_a_pause_within_a_line_shows_nothing_early() -> None:
 
 def test_rolled_up_lines_move_with_their_base() -> None:
     found = cues(sent(timed((0, [*twice(RU2, CR, row(15)), *words("one")]), (30, [*twice(CR, row(3)), *words("two")]), (60, twice(EDM)))))
-    assert found == [(ms(6), ms(32), "one", ""), (ms(32), ms(34), "one", "line:5%"), (ms(34), ms(60), "one\ntwo", "line:5%")]
+    assert found == [(ms(6), ms(34), "one", ""), (ms(34), ms(60), "one\ntwo", "line:5%")]
 
 
 def test_paint_on_captions_and_corrections() -> None:
