@@ -8,7 +8,7 @@ import pytest
 
 from catalog import embedded
 from tests.assets import INFO, VIDEO
-from worker import flow
+from worker import flow, priority
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video"])
@@ -27,7 +27,7 @@ def test_no_title_waits_for_captions_in_pictures_and_none_is_lost_for_want_of_th
     assert flow.HIDDEN_TEXT == embedded.HIDDEN
     assert embedded.HIDDEN not in flow.FOLLOWS
     assert embedded.HIDDEN in flow._EXTRAS
-    assert embedded.HIDDEN_PRIORITY < flow.priority.POSTER
+    assert embedded.HIDDEN_PRIORITY < priority.POSTER
 
 
 def test_channels_are_listed_in_their_order() -> None:
