@@ -5,7 +5,7 @@ where nothing else of this repository is there. No other package but the command
 library it needs httpx.
 
 `playlist` and `attributes` read playlists, `boxes` and `bits` media, `fetch` gets them, `presentation` is what was read of a whole one;
-`rules_playlists`, `rules_keys`, `rules_variants` and `rules_media` judge it, `run` puts every rule to it and `report` tells.
+`rules_playlists`, `rules_keys`, `rules_variants`, `rules_media` and `rules_dolby` judge it, `run` puts every rule to it and `report` tells.
 
 What it does not do: decode pictures or sound, look inside MPEG transport streams, follow a live stream as it grows, or replace variables
 (EXT-X-DEFINE). Rules that cannot be judged from what was read are reported as not checked.

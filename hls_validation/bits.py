@@ -1,11 +1,12 @@
-"""Parameter sets: as much of H.264 and HEVC sequence parameter sets, and of AV1 headers, as tells size, frame type and colours. Pure.
+"""Parameter sets: as much of H.264 and HEVC sequence parameter sets, and of AV1 headers, as tells size, frame type and colours; and what
+E-AC-3 says of its channels. Pure.
 
-Sources: ITU-T H.264 7.3.2.1 and E.1.1; ITU-T H.265 7.3.2.2 and 7.3.1.2; AV1 5.5 and 5.9.
+Sources: ITU-T H.264 7.3.2.1 and E.1.1; ITU-T H.265 7.3.2.2 and 7.3.1.2; AV1 5.5 and 5.9; ETSI TS 102 366 E.1.2 and F.6.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _CHROMA_PROFILES = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
 _EXTENDED_SAR = 255
@@ -174,3 +175,39 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
         if not data[at + index] & 128:
             return value, index + 1
     raise Truncated("a size is cut off")
+
+
+_EAC3_RATES = (48_000, 44_100, 32_000, None)  # fscod; the last has another field
+_EAC3_CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)  # acmod
+_EAC3_BSIDS = range(11, 17)
+
+
+@dataclass(frozen=True, slots=True)
+class Eac3:
+    """The first independent substream of E-AC-3. `channels`: None where others add to them."""
+
+    rate_hz: int | None
+    mode: int
+    low_frequencies: bool
+    channels: int | None = field(compare=False)
+
+
+def eac3_configuration(dec3: bytes) -> Eac3:
+    """Of the payload of a `dec3` box. Raises Truncated."""
+    if len(dec3) < 5:
+        raise Truncated("it is cut off")
+    value = int.from_bytes(dec3[:5])
+    if value >> 17 & 31 not in _EAC3_BSIDS:
+        raise Truncated("it is not that of E-AC-3")
+    mode, low = value >> 9 & 7, value >> 8 & 1
+    alone = not value >> 24 & 7 and not value >> 1 & 15
+    return Eac3(_EAC3_RATES[value >> 22 & 3], mode, bool(low), _EAC3_CHANNELS[mode] + low if alone else None)
+
+
+def eac3_frame(sample: bytes) -> Eac3:
+    """Of the frame that a sample begins with. Raises Truncated."""
+    if len(sample) < 6 or sample[:2] != b"\x0b\x77":
+        raise Truncated("a sample does not begin with a frame of E-AC-3")
+    if sample[5] >> 3 not in _EAC3_BSIDS or sample[2] >> 6 == 1:  # a dependent substream
+        raise Truncated("a sample does not begin with an independent frame of E-AC-3")
+    return Eac3(_EAC3_RATES[sample[4] >> 6], sample[4] >> 1 & 7, bool(sample[4] & 1), None)

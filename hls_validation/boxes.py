@@ -1,7 +1,7 @@
 """Initialization and media segments of fragmented MP4, read. Pure: bytes in, values out, `BadBoxes` for damage.
 
 Sources: ISO/IEC 14496-12 (boxes; 8.8 fragments; 8.6.6 edit lists; 12.1.5 colours), 14496-15 (avcC, hvcC), 14496-1 and -3 (esds),
-23001-7 (encryption), the AV1 codec ISO media file format binding (av1C).
+23001-7 (encryption), the AV1 codec ISO media file format binding (av1C), ETSI TS 102 366 annex F (dec3).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Track:
     pictures: bits.Pictures | None
     colours: tuple[int, int, int] | None
     static_metadata: bool  # mastering display and content light level are in the sample entry or in hvcC
-    channels: int | None
+    dec3: bytes  # payload of the box; empty where there is none
     loudness: bool
     explicit_sbr: bool
     pattern: tuple[int, int] | None  # encrypted and skipped blocks of cbcs
@@ -123,7 +123,7 @@ def _track(data: bytes, trak: tuple[int, int], trex: dict[int, tuple[int, int, i
     seen = _Entry(data, entry, handler, body, end)
     return Track(
         identity, handler, timescale or 1, (width >> 16, height >> 16), _edit_start(data, trak), seen.format, seen.codec(), seen.size(),
-        seen.pictures(), seen.colours(), seen.static_metadata(), seen.channels(), find(data, "udta/ludt", *trak) is not None,
+        seen.pictures(), seen.colours(), seen.static_metadata(), seen.dec3(), find(data, "udta/ludt", *trak) is not None,
         seen.explicit_sbr(), seen.pattern(), seen.scheme(), trex.get(identity, (0, 0, 0)), seen.nal_length(),
     )  # fmt: skip
 
@@ -207,8 +207,8 @@ class _Entry:
         kinds = {payload for kind, unit in hevc_units(self._in("hvcC")) if kind == 39 for payload in _sei_payloads(unit)}
         return {137, 144} <= kinds or {"mdcv", "clli"} <= self.inside.keys()
 
-    def channels(self) -> int | None:
-        return int(struct.unpack_from(">H", self.data, self.body + 16)[0]) if self.audible else None
+    def dec3(self) -> bytes:
+        return self._in("dec3")
 
     def explicit_sbr(self) -> bool:
         config = audio_config(self._in("esds"))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hls_validation import rules_keys, rules_media, rules_playlists, rules_variants
+from hls_validation import rules_dolby, rules_keys, rules_media, rules_playlists, rules_variants
 from hls_validation.fetch import Fetch, Fetcher
 from hls_validation.finding import Finding, Level, NotSeen, Rule
 from hls_validation.presentation import Presentation, load
 
 RULES: tuple[Rule, ...] = tuple(
-    rule for module in (rules_playlists, rules_keys, rules_variants, rules_media) for rule in module.CHAPTER.rules
+    rule for module in (rules_playlists, rules_keys, rules_variants, rules_media, rules_dolby) for rule in module.CHAPTER.rules
 )  # fmt: skip
 
 

@@ -15,8 +15,38 @@ from hls_validation.fetch import Answer, NotFetched
 BASE = "https://cdn.example/title/"
 RATE, TIMESCALE, GOP = 24, 24_000, 48
 SPANS = ((0, 144), (144, 288), (288, 360))  # frames of each segment
+SURROUND_CUTS = (0, 188, 375, 469)  # frames of 1536 samples
 AUDIO_CUTS = (0, 281, 562, 703)  # AAC frames of 1024 samples at 48 kHz, nearest to the video's boundaries
 GZIP = {"content-encoding": "gzip", "content-type": "application/vnd.apple.mpegurl"}
+
+
+@dataclass(frozen=True)
+class Dolby:
+    """5.1 in E-AC-3 beside the stereo: what its box and its frames say."""
+
+    box: str = "dec3"
+    rate_code: int = 0
+    mode: int = 7
+    low: int = 1
+    frame_mode: int = 7
+    sync: bytes = b"\x0b\x77"
+    ticks: int = 1536
+    dependent: int = 0  # substreams
+    scheme: bytes = b""
+
+    def entry(self) -> bytes:
+        bits = Writer().put(448, 13).put(0, 3).put(self.rate_code, 2).put(16, 5).put(0, 5).put(self.mode, 3).put(self.low, 1).put(0, 3)
+        dec3 = box(self.box, int(bits.put(self.dependent, 4).put(0, 1).bits, 2).to_bytes(5))
+        head = bytes(6) + struct.pack(">H", 1) + bytes(8) + struct.pack(">HHIHH", 2, 16, 0, 48_000, 0)
+        if not self.scheme:
+            return box("ec-3", head, dec3)
+        tenc = full("tenc", bytes([0, 0, 1, 0]), bytes(16), version=1)
+        sinf = box("sinf", box("frma", b"ec-3"), full("schm", self.scheme, struct.pack(">I", 0x10000)), box("schi", tenc))
+        return box("enca", head, dec3, sinf)
+
+    def frame(self) -> bytes:
+        head = Writer().put(0, 5).put(895, 11).put(0, 2).put(3, 2).put(self.frame_mode, 3).put(1, 1).put(16, 5).put(0, 3)
+        return self.sync + int(head.bits, 2).to_bytes(4) + bytes(34)
 
 
 @dataclass(frozen=True)
@@ -35,6 +65,7 @@ class Recipe:
     audio_start: int = 0
     object_type: int = 2
     loud: bool = True
+    dolby: Dolby | None = None
     moof_in_iframes: bool = True
     key_interval: int = GOP
 
@@ -221,11 +252,35 @@ def _audio(title: Title, recipe: Recipe) -> _Made:
     return made
 
 
+def _surround(title: Title, dolby: Dolby) -> _Made:
+    title.files["wide/init.mp4"] = init(_trak(1, b"soun", 48_000, (0, 0), dolby.entry()))
+    made, lines = _Made([], []), []
+    for number, (first, end) in enumerate(pairwise(SURROUND_CUTS)):
+        data = fragment(first * 1536, dolby.ticks, [dolby.frame()] * (end - first), audio=True)
+        title.files[f"wide/{number}.m4s"] = data
+        made.sizes.append(len(data))
+        made.lengths.append((end - first) * 1536 / 48_000)
+        lines += [f"#EXTINF:{made.lengths[-1]:.6f},", f"{number}.m4s"]
+    key = '\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://one",KEYFORMAT="com.example"' if dolby.scheme else ""
+    title.files["wide/index.m3u8"] = _media(lines, head=f'#EXT-X-MAP:URI="init.mp4"{key}')
+    return made
+
+
+def _variants(name: str, codec: str, same: str, whole: tuple[float, float], heard: dict[tuple[str, str], tuple[float, float]]) -> list[str]:
+    """A size with each group of sound."""
+    lines = []
+    for (group, audible), sound in heard.items():
+        rates = f"BANDWIDTH={whole[0] + sound[0]:.0f},AVERAGE-BANDWIDTH={whole[1] + sound[1]:.0f}"
+        rest = f'FRAME-RATE=24.000,AUDIO="{group}",SUBTITLES="t",CLOSED-CAPTIONS=NONE'
+        lines += [f'#EXT-X-STREAM-INF:{rates},CODECS="{codec},{audible}",{same},{rest}', f"{name}/index.m3u8"]
+    return lines
+
+
 def make(recipe: Recipe | None = None) -> Title:
     """The whole presentation; its multivariant playlist is `main.m3u8`."""
     recipe = recipe or Recipe()
     title = Title()
-    heard = _audio(title, recipe).rates()
+    heard = {("a", f"mp4a.40.{recipe.object_type}"): _audio(title, recipe).rates()}
     text = [f"#EXTINF:{(end - first) / RATE:.6f},\n{number}.vtt" for number, (first, end) in enumerate(SPANS)]
     title.files["text/index.m3u8"] = _media(text, version=3, head="")
     for number in range(len(SPANS)):
@@ -238,14 +293,15 @@ def make(recipe: Recipe | None = None) -> Title:
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",{common},DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="audio/index.m3u8"',
         f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="t",{common},DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="text/index.m3u8"',
     ]
+    if recipe.dolby is not None:
+        heard["e", "ec-3"] = _surround(title, recipe.dolby).rates()
+        lines += [lines[3].replace('"a"', '"e"').replace('CHANNELS="2",URI="audio', 'CHANNELS="6",URI="wide')]
     keys = []
     for index, (width, height) in enumerate(recipe.sizes):
         name = f"{height}p"
         whole, pictures = (made.rates() for made in _video(title, name, index, recipe))
         codec, same = f"avc1.6400{recipe.level:02x}", f"RESOLUTION={width}x{height},VIDEO-RANGE=SDR"
-        rates = f"BANDWIDTH={whole[0] + heard[0]:.0f},AVERAGE-BANDWIDTH={whole[1] + heard[1]:.0f}"
-        rest = 'FRAME-RATE=24.000,AUDIO="a",SUBTITLES="t",CLOSED-CAPTIONS=NONE'
-        lines += [f'#EXT-X-STREAM-INF:{rates},CODECS="{codec},mp4a.40.{recipe.object_type}",{same},{rest}', f"{name}/index.m3u8"]
+        lines += _variants(name, codec, same, whole, heard)
         rates = f"BANDWIDTH={pictures[0]:.0f},AVERAGE-BANDWIDTH={pictures[1]:.0f}"
         keys.append(f'#EXT-X-I-FRAME-STREAM-INF:{rates},CODECS="{codec}",{same},URI="{name}/iframes.m3u8"')
     title.files["main.m3u8"] = "\n".join([*lines, *keys, ""]).encode()

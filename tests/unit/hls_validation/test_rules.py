@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from hls_validation import RULES, Level, Report, report, validate_by
-from tests.hls_titles import Recipe, Title, make
+from tests.hls_titles import Dolby, Recipe, Title, make
 
 MAIN, LOW, HIGH = "main.m3u8", "360p/index.m3u8", "432p/index.m3u8"
 AUDIO_LINE = (
@@ -178,6 +178,8 @@ PLANTED: dict[str, Callable[[], Title]] = {
     "M14": _made(loud=False),
     "M15": _made(moof_in_iframes=False),
     "M16": _made(audio_start=4800),
+    "E1": _made(dolby=Dolby(box="free")),
+    "E2": _made(dolby=Dolby(frame_mode=2)),
 }  # fmt: skip
 
 
@@ -201,6 +203,12 @@ def test_a_right_presentation_may_be_encrypted() -> None:
     for name in (LOW, HIGH, "360p/iframes.m3u8", "432p/iframes.m3u8"):
         sampled.swap(name, MAP, f'{MAP}\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://one",KEYFORMAT="com.example"')
     assert judged(sampled).findings == ()
+
+
+@pytest.mark.parametrize("dolby", [Dolby(), Dolby(scheme=b"cbcs", sync=bytes(2)), Dolby(dependent=1)])
+def test_a_right_presentation_may_have_surround_in_another_codec(dolby: Dolby) -> None:
+    found = judged(make(Recipe(dolby=dolby)))
+    assert (found.findings, found.unchecked) == ((), {})
 
 
 def test_every_rule_has_its_planted_fault() -> None:
@@ -234,6 +242,8 @@ def test_the_fault_is_found(rule: str) -> None:
         ("M7", _made(frame_ticks=300, second_start=43_200, second_ticks=300)),
         ("P9", _in("text/index.m3u8", "#EXTINF:3.000000,\n2.vtt\n", "")),
         ("P9", lambda: make().swap("text/1.vtt", "WEBVTT", "<html>")),
+        ("E1", _made(dolby=Dolby(mode=2, low=0))), ("E1", _made(dolby=Dolby(rate_code=1))),
+        ("E2", _made(dolby=Dolby(sync=b"\x0b\x78"))), ("E2", _made(dolby=Dolby(ticks=1024))),
     ],
 )  # fmt: skip
 def test_other_forms_of_the_same_faults(rule: str, title: Callable[[], Title]) -> None:
