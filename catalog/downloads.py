@@ -39,6 +39,7 @@ from kit.db import Timestamp, metadata
 from kit.errors import BadRequest, Conflict, NotFound
 from kit.jobs import NewJob, State
 from media import keys
+from media.codecs import AAC_LC
 from media.ids import AssetId, PlanDigest
 from media.plan import EncodePlan
 
@@ -102,11 +103,11 @@ class MadeFile:
 
 def names_of(plan: EncodePlan, lost: Sequence[str] | frozenset[str] = ()) -> tuple[str, ...]:
     """Every file that can be asked for. WebM has no HDR of ours, and a protected title no file, which would be its clear copy. Sound is a
-    file of its own where there are no pictures."""
+    file of its own where there are no pictures, as AAC, which music players know."""
     if plan.protection is not None:
         return ()
     if not plan.video:
-        return tuple(f"{track.name}.{SOUND_SUFFIX}" for track in plan.audio if track.name not in lost)
+        return tuple(f"{track.name}.{SOUND_SUFFIX}" for track in plan.audio if track.name not in lost and track.codecs == AAC_LC)
     rungs = [rung for rung in plan.video if rung.name not in lost]
     return tuple(f"{rung.name}.{suffix}" for rung in rungs for suffix in SUFFIXES if suffix == "mp4" or rung.video_range == "SDR")
 

@@ -19,21 +19,33 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from media.isobmff import BadBoxes, Box, Data, FragmentBoxes, find, iter_boxes, make_box, read_fragments, sample_entry
+from media.isobmff import (
+    AUDIO_HEADER,
+    VISUAL_HEADER,
+    BadBoxes,
+    Box,
+    Data,
+    FragmentBoxes,
+    find,
+    iter_boxes,
+    make_box,
+    read_fragments,
+    sample_entry,
+)
 
 Blocks = Callable[[bytes], bytes]
 Chain = Callable[[], Blocks]
 """Begins a new chain of blocks, from the constant initialization vector."""
 
-CLEAR_BYTES = 100  # length, NAL unit header and slice header; with many weighted references these come to about 70 bytes
+CLEAR_BYTES = 100  # length, NAL unit header and slice header: five times what ours need (tests/media/test_slice_headers.py)
 _BLOCK, _PERIOD = 16, 10 * 16  # one block of ten
 _CRYPT_BLOCKS, _SKIP_BLOCKS = 1, 9
 _SLICES: Mapping[str, Callable[[int], bool]] = {  # whether a NAL unit is one, by its first byte
     "avc1": lambda first: 1 <= first & 31 <= 5,
     "hvc1": lambda first: first >> 1 & 63 < 32,
 }
-_PROTECTED = {"avc1": "encv", "hvc1": "encv", "mp4a": "enca"}
-_HEADERS = {"encv": 78, "enca": 28}  # of a sample entry before its boxes, 14496-12 12.1.3 and 12.2.3
+_PROTECTED = {"avc1": "encv", "hvc1": "encv", "mp4a": "enca", "ec-3": "enca"}
+_HEADERS = {"encv": VISUAL_HEADER, "enca": AUDIO_HEADER}
 _COMMON_SYSTEM = bytes.fromhex("1077efecc0b24d02ace33c1e52e2fb4b")
 _MOST_CLEAR = 0xFFFF  # that one subsample can name
 _MOST_SUBSAMPLES = 42  # whose description is as long as `saiz` can say
@@ -170,16 +182,20 @@ def _cleared(data: bytes, fragment: FragmentBoxes, about: Coding, chain: Chain) 
     return _undescribed(out)
 
 
+def is_slice(first: int, about: Coding) -> bool:
+    """Whether a NAL unit holds a part of a picture, by its first byte."""
+    return _SLICES[about.entry](first)
+
+
 def subsamples(sample: bytes, about: Coding) -> list[Subsample]:
     """Where the protected ranges of one sample are: lengths of clear and protected bytes in turn. Raises BadBoxes."""
     found: list[Subsample] = []
     clear = at = 0
-    is_slice = _SLICES[about.entry]
     while at < len(sample):
         size = 4 + int.from_bytes(sample[at : at + 4])
         if size <= 4 or at + size > len(sample):
             raise BadBoxes("the NAL units of a sample are not as long as they say")
-        if is_slice(sample[at + 4]) and size >= CLEAR_BYTES + _BLOCK:
+        if is_slice(sample[at + 4], about) and size >= CLEAR_BYTES + _BLOCK:
             clear += CLEAR_BYTES
             found += [(_MOST_CLEAR, 0)] * (clear // _MOST_CLEAR)
             found.append((clear % _MOST_CLEAR, size - CLEAR_BYTES))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-AAC_LC = "mp4a.40.2"
+AAC_LC, EAC3 = "mp4a.40.2", "ec-3"
 NAL_IDR = 5
 
 _HIGH_PROFILE_IDC = 100

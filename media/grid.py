@@ -2,15 +2,16 @@
 
 The grid is fixed before anything is encoded: a constant frame rate, a number of frames, and from these the groups of
 pictures (2 s) and segments (three groups: 6.000 s, or 6.006 s at NTSC rates) as integer frame ranges. Seconds are never
-used to cut, so nothing drifts. Audio segments end at the AAC frame nearest to each video boundary, so their sum is exact.
+used to cut, so nothing drifts. Audio segments end at the coded frame nearest to each video boundary, so their sum is exact.
 Sound without pictures has a grid of AAC frames (`AAC_FRAME_RATE`): 282 of them are a segment of 6.016 s.
 
 Sources: Apple HLS authoring specification 7.5 and 8.22 (segments of about 6 s, same boundaries in all variants),
-ISO/IEC 14496-3 (1,024 samples in an AAC-LC frame).
+ISO/IEC 14496-3 (1,024 samples in an AAC-LC frame), ETSI TS 102 366 (six blocks of 256 samples in an E-AC-3 frame).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -18,6 +19,7 @@ from math import ceil
 GOP_S = 2
 GOPS_PER_SEGMENT = 3
 AAC_FRAME_SAMPLES = 1024
+EAC3_FRAME_SAMPLES = 1536
 AUDIO_RATE_HZ = 48_000
 AAC_FRAME_RATE = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES)  # 46.875 frames per second
 
@@ -88,28 +90,29 @@ class SegmentGrid:
         first, end = self.segment_bounds(index)
         return (end - first) / self.frame_rate
 
-    @property
-    def audio_frames(self) -> int:
-        """AAC frames of the whole title: the count whose end lies nearest to the end of the video, at least one."""
-        return max(1, round(self.duration * AUDIO_RATE_HZ / AAC_FRAME_SAMPLES))
+    def audio_frames(self, frame_samples: int = AAC_FRAME_SAMPLES) -> int:
+        """Coded frames of sound of the whole title, at least one: of AAC the count whose end lies nearest to the end of the video, of
+        the longer frames of E-AC-3 as many as hold all of it, as the half of one would be missed."""
+        exact = self.duration * AUDIO_RATE_HZ / frame_samples
+        return max(1, round(exact) if frame_samples == AAC_FRAME_SAMPLES else ceil(exact))
 
-    def audio_bounds(self, index: int) -> tuple[int, int]:
-        """First AAC frame of audio segment `index`, and one past its last."""
+    def audio_bounds(self, index: int, frame_samples: int = AAC_FRAME_SAMPLES) -> tuple[int, int]:
+        """First coded frame of audio segment `index`, and one past its last."""
         first, end = self.segment_bounds(index)
-        per_video_frame = Fraction(AUDIO_RATE_HZ, AAC_FRAME_SAMPLES) / self.frame_rate
-        stop = self.audio_frames if end == self.frames else round(end * per_video_frame)
+        per_video_frame = Fraction(AUDIO_RATE_HZ, frame_samples) / self.frame_rate
+        stop = self.audio_frames(frame_samples) if end == self.frames else round(end * per_video_frame)
         return round(first * per_video_frame), stop
 
-    @property
-    def target_duration_s(self) -> int:
-        """EXT-X-TARGETDURATION (RFC 8216 4.3.3.1), the same for video and audio (Apple rule 8.2)."""
-        # Whole audio segments differ by one frame; the longer kind need not be among those looked at below.
-        audio_frames = ceil(self.segment_frames / self.frame_rate * AUDIO_RATE_HZ / AAC_FRAME_SAMPLES) if self.segment_count > 3 else 0
-        longest = Fraction(audio_frames * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
-        for index in {0, max(0, self.segment_count - 2), self.segment_count - 1}:
-            first, end = self.audio_bounds(index)
-            audio = Fraction((end - first) * AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
-            longest = max(longest, self.segment_duration(index), audio)
+    def target_duration_s(self, frames_samples: Iterable[int] = (AAC_FRAME_SAMPLES,)) -> int:
+        """EXT-X-TARGETDURATION (RFC 8216 4.3.3.1), the same for video and audio (Apple rule 8.2) with coded frames of these lengths."""
+        longest = Fraction(0)
+        for samples in frames_samples:
+            # Whole audio segments differ by one frame; the longer kind need not be among those looked at below.
+            whole = ceil(self.segment_frames / self.frame_rate * AUDIO_RATE_HZ / samples) if self.segment_count > 3 else 0
+            longest = max(longest, Fraction(whole * samples, AUDIO_RATE_HZ))
+            for index in {0, max(0, self.segment_count - 2), self.segment_count - 1}:
+                first, end = self.audio_bounds(index, samples)
+                longest = max(longest, self.segment_duration(index), Fraction((end - first) * samples, AUDIO_RATE_HZ))
         return max(1, int(longest + Fraction(1, 2)))
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 Data = bytes | bytearray | memoryview
 
+VISUAL_HEADER, AUDIO_HEADER = 78, 28  # bytes of a sample entry before its boxes, 12.1.3 and 12.2.3
 _MOST_SAMPLES = 1 << 20  # in one run; a run may list nothing for its samples, so its own size does not bound them
 _NON_SYNC = 0x0001_0000  # sample_is_non_sync_sample, 8.8.3.1
 
@@ -135,10 +136,11 @@ def avc_configuration(init: Data) -> bytes:
     return configuration(init, "avc1", "avcC")
 
 
-def configuration(init: Data, kind: str, name: str) -> bytes:
-    """The payload of the box `name` in a video sample entry, which must be of this kind. Raises BadBoxes."""
+def configuration(init: Data, kind: str, name: str, header: int = VISUAL_HEADER) -> bytes:
+    """The payload of the box `name` in the sample entry, which must be of this kind and has its boxes behind `header` bytes. Raises
+    BadBoxes."""
     entry = sample_entry(init)
-    box = find(init, name, entry.body + 78, entry.end)  # 78 bytes of VisualSampleEntry come first, 12.1.3
+    box = find(init, name, entry.body + header, entry.end)
     if entry.kind != kind or box is None:
         raise BadBoxes(f"the track is not {kind}")
     return bytes(init[box.body : box.end])
@@ -147,7 +149,7 @@ def configuration(init: Data, kind: str, name: str) -> bytes:
 def colours(init: Data) -> tuple[int, int, int] | None:
     """Primaries, transfer function and matrix that the sample entry announces (12.1.5, ITU-T H.273), if it does."""
     entry = sample_entry(init)
-    box = find(init, "colr", entry.body + 78, entry.end)
+    box = find(init, "colr", entry.body + VISUAL_HEADER, entry.end)
     if box is None or bytes(init[box.body : box.body + 4]) != b"nclx" or box.end - box.body < 10:
         return None
     primaries, transfer, matrix = struct.unpack_from(">HHH", init, box.body + 4)

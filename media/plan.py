@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from media.grid import SegmentGrid
+from media.grid import AAC_FRAME_SAMPLES, SegmentGrid
 from media.ids import PlanDigest
 from media.protection import Protection
 from media.rendition import AudioRendition, VideoRendition
@@ -51,6 +51,11 @@ class EncodePlan:
     chunks: tuple[Chunk, ...]
     groups: tuple[tuple[str, ...], ...]
     protection: Protection | None = None  # the key itself is nowhere in here
+
+    @property
+    def target_duration_s(self) -> int:
+        """EXT-X-TARGETDURATION of every playlist of the title."""
+        return self.grid.target_duration_s({AAC_FRAME_SAMPLES, *(track.frame_samples for track in self.audio)})
 
     @property
     def main_audio(self) -> AudioRendition | None:

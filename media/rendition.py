@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from media.codecs import EAC3
+from media.grid import AAC_FRAME_SAMPLES, EAC3_FRAME_SAMPLES
+
 H264Profile = Literal["high"]
 VideoCodec = Literal["h264", "hevc", "av1"]
 VideoRange = Literal["SDR", "PQ", "HLG"]  # HLS's words for the transfer function: BT.709, SMPTE ST 2084, ARIB STD-B67
@@ -40,12 +43,12 @@ class AudioRendition:
     Renditions of one `group` have the same codec and number of channels; the same track may be in several groups.
     """
 
-    name: str  # "audio" of the track that is heard unless somebody chooses; "audio-2", "audio-51", "audio-low" …
+    name: str  # "audio" of the track that is heard unless somebody chooses; "audio-2", "audio-51", "audio-ec3", "audio-low" …
     source_index: int  # stream index inside the source
     channels: int
     sample_rate_hz: int
     bitrate_bps: int
-    codecs: str  # "mp4a.40.2"
+    codecs: str  # "mp4a.40.2", "ec-3"
     language: str  # BCP 47 or "und"
     label: str  # shown to viewers
     group: str = "audio"
@@ -54,3 +57,8 @@ class AudioRendition:
     characteristics: tuple[str, ...] = ()  # uniform type identifiers, RFC 8216 4.3.4.1
     limited: bool = False  # what is too loud after mixing is held down
     gain_db: float = 0.0  # that the track is made louder by
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples of each channel in one coded frame."""
+        return EAC3_FRAME_SAMPLES if self.codecs == EAC3 else AAC_FRAME_SAMPLES

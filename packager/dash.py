@@ -22,7 +22,8 @@ from itertools import groupby
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from media import pictures
+from media import eac3, pictures
+from media.codecs import EAC3
 from media.plan import EncodePlan
 from media.rendition import AudioRendition
 from packager.bandwidth import track_rates
@@ -34,6 +35,7 @@ PROFILES = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:201
 _ROLES = "urn:mpeg:dash:role:2011"
 _CHANNELS = "urn:mpeg:mpegB:cicp:ChannelConfiguration"
 _CHANNEL_CODES = {1: 1, 2: 2, 6: 6, 8: 12}  # ISO/IEC 23091-3: mono, stereo, 5.1, 7.1
+_DOLBY_CHANNELS = "tag:dolby.com,2014:dash:audio_channel_configuration:2011"
 _CENC = ' xmlns:cenc="urn:mpeg:cenc:2013"'
 _COLOURS: Mapping[str, tuple[int, int, int]] = {"SDR": (1, 1, 1), "PQ": (9, 16, 9), "HLG": (9, 18, 9)}
 _DESCRIBES_VIDEO = "public.accessibility.describes-video"
@@ -119,7 +121,7 @@ def _audio_set(tracks: Sequence[AudioTrack], presentation: Presentation, plan: E
     made = Element("AdaptationSet", contentType="audio", mimeType="audio/mp4", lang=quotable(spec.language) or "und")
     made.set("segmentAlignment", "true")
     made.set("startWithSAP", "1")
-    SubElement(made, "AudioChannelConfiguration", schemeIdUri=_CHANNELS, value=str(_CHANNEL_CODES.get(spec.channels, spec.channels)))
+    _channels(made, spec)
     _protection(made, plan)
     SubElement(made, "Label").text = _label(spec.label) or "Audio"
     if _DESCRIBES_VIDEO in spec.characteristics:
@@ -129,6 +131,14 @@ def _audio_set(tracks: Sequence[AudioTrack], presentation: Presentation, plan: E
     for one in tracks:
         made.append(_representation(one, presentation.target_duration_s, {"audioSamplingRate": str(one.spec.sample_rate_hz)}))
     return made
+
+
+def _channels(made: Element, spec: AudioRendition) -> None:
+    """By the code that all know, and of E-AC-3 by Dolby's own as well, which says where each channel is heard from (DASH-IF 4.3)."""
+    code = _CHANNEL_CODES.get(spec.channels, spec.channels)
+    SubElement(made, "AudioChannelConfiguration", schemeIdUri=_CHANNELS, value=str(code))
+    if spec.codecs == EAC3:
+        SubElement(made, "AudioChannelConfiguration", schemeIdUri=_DOLBY_CHANNELS, value=eac3.PLACES)
 
 
 def _audio_role(spec: AudioRendition) -> str:

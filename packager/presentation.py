@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from kit.errors import StepFailed
-from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media.grid import AUDIO_RATE_HZ
 from media.plan import EncodePlan
 from media.rendition import AudioRendition, VideoRendition
 from media.segments import MeasuredSegment
@@ -77,9 +77,12 @@ def planned(plan: EncodePlan, without: Collection[str] = ()) -> Presentation:
     bounds = (grid.gop_bounds(gop) for gop in range(grid.gop_count))
     gop_ticks = tuple((end - first) * grid.frame_ticks for first, end in bounds)
     video = tuple(VideoTrack(rung, grid.timescale, spans, gop_ticks) for rung in plan.video if rung.name not in without)
-    heard = tuple(_scaled(grid.audio_bounds(index), AAC_FRAME_SAMPLES) for index in indexes)
-    audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard) for track in plan.audio if track.name not in without)
-    return Presentation(grid.target_duration_s, grid.duration, video, audio, is_padded(plan))
+    heard = {
+        samples: tuple(_scaled(grid.audio_bounds(index, samples), samples) for index in indexes)
+        for samples in {track.frame_samples for track in plan.audio}
+    }
+    audio = tuple(AudioTrack(track, AUDIO_RATE_HZ, heard[track.frame_samples]) for track in plan.audio if track.name not in without)
+    return Presentation(plan.target_duration_s, grid.duration, video, audio, is_padded(plan))
 
 
 def build(plan: EncodePlan, tables: Mapping[str, Sequence[MeasuredSegment]], without: Collection[str] = ()) -> Presentation:

@@ -1,7 +1,7 @@
 """The sound of a presentation as groups of renditions, and the lines that announce them. Pure.
 
-A group holds one rendition for each track of the title, all in one form: stereo, or surround. Every group of a playlist has the same
-members (RFC 8216 section 4.3.4.1.1), so a track that has no surround is in that group as stereo. A player
+A group holds one rendition for each track of the title, all in one form: stereo, or surround in one codec. Every group of a playlist has
+the same members (RFC 8216 section 4.3.4.1.1), so a track that has no surround is in that group as stereo. A player
 chooses a group with the variant, by codec and number of channels, and in it the language.
 """
 

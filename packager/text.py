@@ -57,7 +57,7 @@ def make_pack(cues: Sequence[Cue], plan: EncodePlan) -> tuple[TextPack, bytes]:
     ends = [grid.segment_bounds(index)[1] * grid.frame_ticks for index in range(grid.segment_count)]
     ends_us = [(2 * ticks * 1_000_000 + grid.timescale) // (2 * grid.timescale) for ticks in ends]
     shown = fitted(cues, -(-ends_us[-1] // 1000))
-    parts = [_playlist(ends_us, grid.target_duration_s), (_HEADER + "".join(map(render_cue, shown))).encode(), *_segments(shown, ends_us)]
+    parts = [_playlist(ends_us, plan.target_duration_s), (_HEADER + "".join(map(render_cue, shown))).encode(), *_segments(shown, ends_us)]
     offsets = [0]
     for part in parts:
         offsets.append(offsets[-1] + len(part))

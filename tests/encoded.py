@@ -78,7 +78,7 @@ def encode(
     plan = reshape(make_plan(info, "source", options or PlanOptions(), "encoder"))
     runs = [run(world, command) for command in init_commands(plan, folder, program)]
     inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, plan) for rung in plan.video}
-    inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in plan.audio}
+    inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes(), track) for track in plan.audio}
     work = Work(plan, info, source, folder, program)
     segments: dict[str, list[Segment]] = {name: [] for name in inits}
     for name, made in _video(world, work, inits, runs):
@@ -87,7 +87,7 @@ def encode(
         runs.append(run(world, audio_command(work, track)))
         data = (folder / f"{track.name}.mp4").read_bytes()
         media = check_same_init(data, track.name, hashlib.sha256(inits[track.name]).hexdigest())
-        cutter = AudioCutter(plan)
+        cutter = AudioCutter(plan, track)
         segments[track.name] = list(cutter.take(data[media:]))
         cutter.finish()
     return EncodedTitle(info, plan, folder, inits, segments, runs)

@@ -15,7 +15,7 @@ from catalog import store
 from catalog.asset import AssetEvent, NewAsset
 from kit.world import World
 from media import keys
-from media.grid import AAC_FRAME_SAMPLES, SegmentGrid
+from media.grid import SegmentGrid
 from media.ids import AssetId, PlanDigest, PlaybackId
 from media.plan import Chunk, EncodePlan
 from media.rendition import AudioRendition, VideoRendition
@@ -79,9 +79,9 @@ def title_of(plan: EncodePlan, *, seed: int = 1, least: int = 2_000, most: int =
         bodies[name] = [chance.randbytes(chance.randint(least, most)) for _ in range(plan.grid.segment_count)]
         table = []
         for index, data in enumerate(bodies[name]):
-            if plan.sound(name) is not None:
-                first, end = plan.grid.audio_bounds(index)
-                start, durations = first * AAC_FRAME_SAMPLES, [(end - first) * AAC_FRAME_SAMPLES]
+            if (track := plan.sound(name)) is not None:
+                first, end = plan.grid.audio_bounds(index, track.frame_samples)
+                start, durations = first * track.frame_samples, [(end - first) * track.frame_samples]
             else:
                 first, end = plan.grid.segment_bounds(index)
                 start = first * plan.grid.frame_ticks

@@ -17,7 +17,14 @@ from media.rendition import AudioRendition
 from media.source_map import merged
 from transcode import loudness
 from transcode.cut import AudioCutter, header_size, whole_fragments
-from transcode.ffmpeg.audio import audio_command, audio_run, audio_segment_command, loudness_command, source_loudness_command
+from transcode.ffmpeg.audio import (
+    audio_command,
+    audio_run,
+    audio_segment_command,
+    loudness_command,
+    source_loudness_command,
+    whole_track,
+)
 from transcode.ffmpeg.run import Work
 from transcode.plan import audio_needs
 from transcode.progress import Report
@@ -45,8 +52,8 @@ def _whole(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
     if len(title.stored(track.name, range(title.plan.grid.segment_count))) == title.plan.grid.segment_count:
         _measure_stored(title, track, job, beat)
         return
-    with title.work(job, audio_needs(title.plan, track, title.source.video, 0, title.plan.grid.audio_frames)) as work:
-        published = _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan), beat)
+    with title.work(job, audio_needs(title.plan, track, title.source.video, *whole_track(title.plan, track))) as work:
+        published = _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan, track), beat)
 
         def tell(report: Report) -> None:
             beat.progress(ENCODED * report.media_s / duration_s, speed=report.speed)
@@ -78,7 +85,7 @@ def measured_gains(world: World, asset: Asset, plan: EncodePlan, job: Job) -> di
         raise StepFailed("The asset has no source.", code="no_source")
     with world.db.connect() as conn:
         places = catalog.store.load_source_map(conn, asset.id)
-    needs = [audio_needs(plan, track, asset.source.video, 0, plan.grid.audio_frames) for track in plan.audio]
+    needs = [audio_needs(plan, track, asset.source.video, *whole_track(plan, track)) for track in plan.audio]
     whole = [item.audio for item in needs if item is not None and item.audio is not None]
     known = places is not None and len(whole) == len(needs)
     ranges = merged([piece for item in whole for piece in places.audio_ranges(*item)]) if places is not None and known else None
@@ -100,11 +107,11 @@ def _measure(title: Title, track: AudioRendition, work: Work, beat: Beat) -> Non
 
 def audio_segment(title: Title, track: AudioRendition, index: int, job: Job, beat: Beat) -> Measured:
     if not title.stored(track.name, [index]):
-        run_of = audio_run(title.plan, title.source.container, index)
+        run_of = audio_run(title.plan, track, title.source.container, index)
         with title.work(job, audio_needs(title.plan, track, title.source.video, *run_of)) as work:
             command, skip = audio_segment_command(work, track, index)
             run(title.world, command)
-            _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan, index, skip, index + 1), beat).finish()
+            _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan, track, index, skip, index + 1), beat).finish()
     return {}
 
 

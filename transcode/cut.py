@@ -6,8 +6,9 @@ segment's bytes depend only on its place in the title and on its coded pictures,
 Video is stored with composition offsets that are never negative, and its init segment takes the constant delay back with one edit (the
 "cmfc" way). Readers agree on that; with negative offsets and no edit those built on FFmpeg show every picture a frame too late.
 
-AAC encoders put one frame of priming in front. It is left out, so that decode time 0 is the first sample of the title without
-an edit list, which players of fragmented MP4 mostly ignore. The first 21 ms fade in because of it.
+There is one coded frame of priming in front of sound (`transcode.ffmpeg.audio` sees to that). It is left out, so that decode time 0 is the
+first sample of the title without an edit list, which players of fragmented MP4 mostly ignore. The first 21 ms (E-AC-3: 5 ms) fade in
+because of it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from media.grid import AAC_FRAME_SAMPLES
 from media.isobmff import Data, FragmentBoxes, moved, read_fragments, segment_type, write_fragment
 from media.plan import EncodePlan
-from media.rendition import VideoRendition
+from media.rendition import AudioRendition, VideoRendition
 from media.segments import Fragment, MeasuredSegment
-from transcode.table import AAC_PRIMING_FRAMES
+from transcode.table import PRIMING_FRAMES
 from transcode.verify import MissingFrames, check_audio_frames, reorder_ticks
 
 Segment = tuple[MeasuredSegment, bytes]
@@ -45,31 +45,34 @@ def video_segment(data: bytes, fragments: Sequence[FragmentBoxes], plan: EncodeP
     return _measured(index, first * grid.frame_ticks, parts, b"".join(pieces))
 
 
-def audio_segment(frames: Sequence[bytes], plan: EncodePlan, index: int) -> Segment:
-    """One segment of the track, from its coded AAC frames."""
-    first, _ = plan.grid.audio_bounds(index)
-    start, samples = first * AAC_FRAME_SAMPLES, len(frames) * AAC_FRAME_SAMPLES
-    body = write_fragment(track_id=AUDIO_TRACK_ID, sequence=index + 1, decode_time=start, sample_duration=AAC_FRAME_SAMPLES, samples=frames)
+def audio_segment(frames: Sequence[bytes], plan: EncodePlan, track: AudioRendition, index: int) -> Segment:
+    """One segment of the track, from its coded frames."""
+    length = track.frame_samples
+    start = plan.grid.audio_bounds(index, length)[0] * length
+    body = write_fragment(track_id=AUDIO_TRACK_ID, sequence=index + 1, decode_time=start, sample_duration=length, samples=frames)
     head = segment_type()
-    part = Fragment(len(head), len(body), len(body) - sum(map(len, frames[1:])), samples)
+    part = Fragment(len(head), len(body), len(body) - sum(map(len, frames[1:])), len(frames) * length)
     return _measured(index, start, [part], head + body)
 
 
 class AudioCutter:
     """Cuts a track while it is being encoded: give it whole fragments as they are written, and take whole segments.
 
-    `first`: the index of the first segment to make; `skip`: AAC frames in front of it; `stop`: one past the last segment.
+    `first`: the index of the first segment to make; `skip`: coded frames in front of it; `stop`: one past the last segment.
     """
 
-    def __init__(self, plan: EncodePlan, first: int = 0, skip: int = AAC_PRIMING_FRAMES, stop: int | None = None) -> None:
-        self._plan, self._index, self._skip = plan, first, skip
+    def __init__(
+        self, plan: EncodePlan, track: AudioRendition, first: int = 0, skip: int = PRIMING_FRAMES, stop: int | None = None
+    ) -> None:
+        self._plan, self._track, self._index, self._skip = plan, track, first, skip
         self._stop = plan.grid.segment_count if stop is None else stop
         self._frames: list[bytes] = []
 
     def take(self, data: Data) -> Iterator[Segment]:
         """The segments that are whole now. `data`: whole fragments. Raises BadEncode and BadBoxes."""
         for fragment in read_fragments(data):
-            self._frames += [bytes(data[offset : offset + size]) for offset, size in check_audio_frames(fragment)]
+            places = check_audio_frames(fragment, self._track.frame_samples)
+            self._frames += [bytes(data[offset : offset + size]) for offset, size in places]
         dropped = min(self._skip, len(self._frames))
         self._skip -= dropped
         del self._frames[:dropped]
@@ -77,7 +80,7 @@ class AudioCutter:
             wanted = self._wanted()
             if len(self._frames) < wanted:
                 return
-            yield audio_segment(self._frames[:wanted], self._plan, self._index)
+            yield audio_segment(self._frames[:wanted], self._plan, self._track, self._index)
             del self._frames[:wanted]
             self._index += 1
 
@@ -87,7 +90,7 @@ class AudioCutter:
             raise MissingFrames(f"Audio segment {self._index} has {len(self._frames)} frames instead of {self._wanted()}.")
 
     def _wanted(self) -> int:
-        first, end = self._plan.grid.audio_bounds(self._index)
+        first, end = self._plan.grid.audio_bounds(self._index, self._track.frame_samples)
         return end - first
 
 

@@ -31,16 +31,16 @@ def init_again(world: World, job: Job, _beat: Beat) -> None:
         plan = catalog.store.load_plan(conn, asset.id)
         recorded = catalog.store.load_init(conn, asset.id, plan.digest, name)
         lock = lock_of(conn, world, asset.id, plan)
-    rung = next((rung for rung in plan.video if rung.name == name), None)
+    track = plan.sound(name)
     with scratch.work_dir(world.settings.scratch_dir, job.id) as folder:
         for command in init_commands(plan, folder, tools.ffmpeg(world.settings), only=name):
             run(world, command)
         written = (folder / f"{name}.mp4").read_bytes()
-    data = check_audio_init(written) if rung is None else check_video_init(written, rung, plan)
+    data = check_video_init(written, plan.rendition(name), plan) if track is None else check_audio_init(written, track)
     data = data if lock is None else lock.init(data, name)
     if hashlib.sha256(data).hexdigest() != recorded.sha256:
         raise StepFailed(f"This FFmpeg makes another init segment of {name} than the title was made with.", code="init_mismatch")
-    world.storage.put(keys.init_segment(asset.id, plan.digest, name), data, content_type=AUDIO_TYPE if rung is None else VIDEO_TYPE)
+    world.storage.put(keys.init_segment(asset.id, plan.digest, name), data, content_type=VIDEO_TYPE if track is None else AUDIO_TYPE)
 
 
 def save_nothing(_conn: Connection, _world: World, _job: Job, _result: None) -> None:

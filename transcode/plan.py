@@ -19,7 +19,7 @@ from math import ceil
 from typing import Any
 
 from kit.errors import Rejected
-from media.grid import AAC_FRAME_RATE, AAC_FRAME_SAMPLES, AUDIO_RATE_HZ, SegmentGrid
+from media.grid import AAC_FRAME_RATE, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
 from media.info import AudioStream, MediaInfo, VideoStream
 from media.plan import Chunk, EncodePlan
@@ -27,7 +27,7 @@ from media.protection import Protection
 from media.rendition import AudioRendition, VideoRendition
 from transcode.colour import range_of
 from transcode.ladder import Light, Size, rungs
-from transcode.profiles import Profile, encoder_bytes
+from transcode.profiles import SURROUND, Profile, encoder_bytes, named
 from transcode.sound import main_track, renditions
 
 PLANNER_VERSION = 3  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
@@ -53,8 +53,9 @@ class PlanOptions:
 def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder: str) -> EncodePlan:
     """The plan. `encoder` names the FFmpeg build. Raises ValueError when `info` has neither video nor sound (the probe refuses those)."""
     video, heard = info.video, main_track(info.audio)
+    sound = renditions(info.audio, SURROUND[named(options.profile, "h264")], alone=video is None)
     if video is None:
-        return _sound_plan(info, heard, source_digest, encoder)
+        return _sound_plan(heard, sound, source_digest, encoder)
     origin = _origin(video, heard)
     grid = SegmentGrid(video.frame_rate, max(1, round((_end(video, heard) - origin) * video.frame_rate)))
     light = Light(range_of(video), video.mastering_display, video.content_light)
@@ -67,14 +68,14 @@ def make_plan(info: MediaInfo, source_digest: str, options: PlanOptions, encoder
         grid=grid,
         origin=origin,
         video=ladder,
-        audio=renditions(info.audio),
+        audio=sound,
         chunks=tuple(_chunks(grid, options.chunk_s, _most_segments(ladder), keyframes)),
         groups=_groups(ladder, lowest_first=options.lowest_first),
     )
     return _with_digest(plan)
 
 
-def _sound_plan(info: MediaInfo, heard: AudioStream | None, source_digest: str, encoder: str) -> EncodePlan:
+def _sound_plan(heard: AudioStream | None, sound: tuple[AudioRendition, ...], source_digest: str, encoder: str) -> EncodePlan:
     """Of sound without pictures. The last AAC frame may go on into silence; nothing is cut off."""
     if heard is None:
         raise ValueError("a plan needs video or sound")
@@ -86,7 +87,7 @@ def _sound_plan(info: MediaInfo, heard: AudioStream | None, source_digest: str, 
             grid=SegmentGrid(AAC_FRAME_RATE, max(1, ceil((heard.end - heard.start) * AAC_FRAME_RATE))),
             origin=heard.start,
             video=(),
-            audio=renditions(info.audio, alone=True),
+            audio=sound,
             chunks=(),
             groups=(),
         )
@@ -232,11 +233,11 @@ def picture_needs(times: Sequence[Fraction]) -> Needs:
 
 
 def audio_needs(plan: EncodePlan, track: AudioRendition, video: VideoStream | None, first: int, end: int) -> Needs | None:
-    """What the encoding of the AAC frames [first, end) of `track` reads. FFmpeg begins to read at a keyframe of the video; without video
+    """What the encoding of the coded frames [first, end) of `track` reads. FFmpeg begins to read at a keyframe of the video; without video
     nobody knows where, and everything is read (None)."""
     if video is None:
         return None
-    frame = Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)
+    frame = Fraction(track.frame_samples, AUDIO_RATE_HZ)
     start = plan.origin + first * frame
     keyframe = max((time for time in video.keyframes if time <= start), default=min(video.start, start))
     return Needs(audio=(track.source_index, keyframe, plan.origin + end * frame + READ_ON_S))

@@ -10,6 +10,9 @@ more than x264's `veryfast`; finer presets save more and cost twice as much.
 Caps are a share of the H.264 cap of the same size (`transcode.table`). HEVC: Apple's HLS authoring specification lists 5,800 kbit/s where
 it lists 7,800 for H.264, and 7,000 for HDR. It lists nothing for AV1; its share is that of HEVC.
 
+Sound: every track is there as stereo AAC; these are the forms beside it of a track with six channels or more. E-AC-3 is what televisions
+and receivers take, where AAC of six channels often ends as stereo, so it stands beside the ladder that they play best, and in the archive.
+
 Memory: what one encoder of a segment holds for each pixel of its picture, measured by `make bench-codecs`.
 """
 
@@ -19,7 +22,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from media.codecs import AAC_LC, EAC3
 from media.rendition import VideoCodec, VideoRendition
+from transcode import table
 
 Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]
 Named = Literal["h264", "mobile", "h264+hevc", "h264+av1", "archive"]
@@ -66,6 +71,28 @@ PROFILES: dict[Named, tuple[Ladder, ...]] = {
     "h264+av1": (Ladder(H264, STANDARD_SIDES), Ladder(AV1, STANDARD_SIDES)),
     # To keep, and to make other things from: one rung for looking it through and one of the source's size, nearly without loss.
     "archive": (Ladder(FINE_H264, (480,)), Ladder(None, (), hdr=FINE_HDR)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surround:
+    """5.1 in one codec. `suffix` makes the names of its renditions unique: "audio-51"."""
+
+    codecs: str
+    suffix: str
+    group: str
+    bitrate_bps: int
+
+
+AAC_51 = Surround(AAC_LC, "-51", "surround", table.SURROUND_BITRATE_BPS)
+EAC3_51 = Surround(EAC3, "-ec3", "ec3", table.EAC3_BITRATE_BPS)
+
+SURROUND: dict[Named, tuple[Surround, ...]] = {
+    "h264": (AAC_51,),
+    "mobile": (AAC_51,),
+    "h264+hevc": (AAC_51, EAC3_51),
+    "h264+av1": (AAC_51,),
+    "archive": (AAC_51, EAC3_51),
 }
 
 _ENCODERS = (H264, FINE_H264, HEVC, HDR, FINE_HDR, AV1)

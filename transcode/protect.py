@@ -42,8 +42,8 @@ class Lock:
 
     def _coding(self, rendition: str) -> cenc.Coding:
         """Raises BadBoxes."""
-        if self.plan.sound(rendition) is not None:
-            return cenc.Coding("mp4a")
+        if (track := self.plan.sound(rendition)) is not None:
+            return cenc.Coding(track.codecs.partition(".")[0])
         entry = _ENTRIES.get(codec := self.plan.rendition(rendition).codec)
         if entry is None:
             raise BadBoxes(f"{codec} is not known")

@@ -1,8 +1,9 @@
 """Which renditions of sound a title gets. Pure.
 
-Every track of the source is there as stereo, which everything can play. One of six channels or more is there as 5.1 as well, in a group
-of its own. The track that is heard unless somebody chooses is the source's default, or its first that is no commentary and no audio
-description; it is called "audio", and its address is the one that the sound of a title with one track has always had.
+Every track of the source is there as stereo, which everything can play. One of six channels or more is there as 5.1 as well, in every form
+that its profile has (`transcode.profiles`), each a group of its own. The track that is heard unless somebody chooses is the source's
+default, or its first that is no commentary and no audio description; it is called "audio", and its address is the one that the sound of a
+title with one track has always had.
 
 Downmixing follows ITU-R BS.775-3: centre and surrounds 3 dB lower into left and right, the low frequency channel left out. The sum can
 be louder than full scale, so it goes through a limiter at -1 dBFS that leaves everything below it as it is.
@@ -22,9 +23,10 @@ from media.info import AudioStream
 from media.language import UNKNOWN, name_of
 from media.rendition import AudioRendition
 from transcode import table
+from transcode.profiles import AAC_51, Surround
 
 STEREO, SURROUND = 2, 6
-SURROUND_GROUP, LOW_GROUP = "surround", "low"
+LOW_GROUP = "low"
 MOST_TRACKS = 16  # of a source; a film for the whole world has fewer
 
 # Uniform type identifiers: HLS authoring specification for Apple devices, "Media characteristics".
@@ -39,15 +41,16 @@ def main_track(tracks: Sequence[AudioStream]) -> AudioStream | None:
     return wanted[0] if wanted else None
 
 
-def renditions(tracks: Sequence[AudioStream], *, alone: bool = False) -> tuple[AudioRendition, ...]:
-    """All of them, the one that a title begins with first. `alone`: there are no pictures."""
+def renditions(tracks: Sequence[AudioStream], forms: Sequence[Surround] = (AAC_51,), *, alone: bool = False) -> tuple[AudioRendition, ...]:
+    """All of them, the one that a title begins with first. `forms` are those of surround; `alone`: there are no pictures."""
     main = main_track(tracks)
     if main is None:
         return ()
     ordered = [main, *(track for track in tracks if track is not main)][:MOST_TRACKS]
     labels = _labels(ordered)
     stereo = [_stereo(track, place, label) for place, (track, label) in enumerate(zip(ordered, labels, strict=True), 1)]
-    wide = (_surround(track, one) for track, one in zip(ordered, stereo, strict=True) if track.channels >= SURROUND)
+    several = [(track, one) for track, one in zip(ordered, stereo, strict=True) if track.channels >= SURROUND]
+    wide = (_surround(track, one, form) for form in forms for track, one in several)
     low = (replace(one, name=f"{one.name}-low", bitrate_bps=table.LOW_BITRATE_BPS, group=LOW_GROUP) for one in stereo)
     return (*stereo, *(low if alone else ()), *wide)
 
@@ -69,13 +72,14 @@ def _stereo(track: AudioStream, place: int, label: str) -> AudioRendition:
     )
 
 
-def _surround(track: AudioStream, stereo: AudioRendition) -> AudioRendition:
+def _surround(track: AudioStream, stereo: AudioRendition, form: Surround) -> AudioRendition:
     return replace(
         stereo,
-        name=f"{stereo.name}-51",
+        name=f"{stereo.name}{form.suffix}",
         channels=SURROUND,
-        bitrate_bps=table.SURROUND_BITRATE_BPS,
-        group=SURROUND_GROUP,
+        bitrate_bps=form.bitrate_bps,
+        codecs=form.codecs,
+        group=form.group,
         limited=track.channels > SURROUND,
     )
 

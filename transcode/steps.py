@@ -62,7 +62,7 @@ def plan(world: World, job: Job, beat: Beat) -> Planned:
         for command in init_commands(made, folder, program):
             run(world, command)
         inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, made) for rung in made.video}
-        inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes()) for track in made.audio}
+        inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes(), track) for track in made.audio}
     beat.progress(0.5)
     with world.db.connect() as conn:
         lock = lock_of(conn, world, asset.id, made)

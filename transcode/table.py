@@ -31,10 +31,12 @@ PRESET = "veryfast"
 THREADS = 1
 DPB_FRAMES = 2  # decoded pictures a player must hold: `veryfast` has one reference, and B-frames are no references
 
-AAC_PRIMING_FRAMES = 1  # what FFmpeg's encoder puts in front of the sound
+PRIMING_FRAMES = 1  # coded frames of sound in front of the first that is kept (docs/decisions/0005-audio-priming.md)
 AUDIO_BITRATE_BPS = 128_000  # AAC-LC stereo: inside Apple's 32 to 160 kbit/s
 LOW_BITRATE_BPS = 64_000  # of sound without pictures, for the poorest network; below it AAC-LC is heard to suffer
 SURROUND_BITRATE_BPS = 320_000  # AAC-LC 5.1: Apple's figure
+# E-AC-3 5.1. Apple's 192 is for Dolby's own encoder. FFmpeg's has the tools of AC-3, for which Apple says 384 and DVDs took 448.
+EAC3_BITRATE_BPS = 448_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.errors import StepFailed
-from media import av1, hevc
-from media.codecs import NAL_IDR, avc1_of_configuration, nal_types
-from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media import av1, eac3, hevc
+from media.codecs import EAC3, NAL_IDR, avc1_of_configuration, nal_types
+from media.grid import AUDIO_RATE_HZ
 from media.isobmff import (
+    AUDIO_HEADER,
     BadBoxes,
     Data,
     FragmentBoxes,
@@ -30,7 +31,7 @@ from media.isobmff import (
     with_edit,
 )  # fmt: skip
 from media.plan import EncodePlan
-from media.rendition import VideoCodec, VideoRange, VideoRendition
+from media.rendition import AudioRendition, VideoCodec, VideoRange, VideoRendition
 
 Stored = Callable[[bytes], bytes]
 """Turns an init segment into the form in which it is stored."""
@@ -115,14 +116,16 @@ def reorder_ticks(plan: EncodePlan, rung: VideoRendition) -> int:
     return CODINGS[rung.codec].reorder_frames * plan.grid.frame_ticks
 
 
-def check_audio_init(data: bytes) -> bytes:
-    """The init segment in `data`, if it is that of 48 kHz AAC. Raises BadEncode."""
+def check_audio_init(data: bytes, track: AudioRendition) -> bytes:
+    """The init segment in `data`, if it is that of 48 kHz AAC, or of E-AC-3 as `media.eac3` knows it. Raises BadEncode."""
     try:
         init, _ = split_init(data)
-        if (timescale(init), sample_entry(init).kind) != (AUDIO_RATE_HZ, "mp4a"):
-            raise BadEncode("The header of the audio track is not that of 48 kHz AAC.")
+        if (timescale(init), sample_entry(init).kind) != (AUDIO_RATE_HZ, track.codecs.partition(".")[0]):
+            raise BadEncode(f"The header of {track.name} is not that of {track.codecs} at 48 kHz.")
+        if track.codecs == EAC3 and configuration(init, EAC3, "dec3", AUDIO_HEADER) != eac3.configuration(track.bitrate_bps):
+            raise BadEncode(f"The header of {track.name} announces another kind of E-AC-3 than was planned.")
     except BadBoxes as error:
-        raise BadEncode(f"The header of the audio track cannot be read: {error}.") from error
+        raise BadEncode(f"The header of {track.name} cannot be read: {error}.") from error
     return init
 
 
@@ -175,8 +178,8 @@ def _check_group(data: bytes, fragment: FragmentBoxes, frame_ticks: int, coding:
         raise BadEncode(f"The display times of a group of pictures in {where} are not the grid's.")
 
 
-def check_audio_frames(fragment: FragmentBoxes) -> Sequence[tuple[int, int]]:
-    """Offset and size of each AAC frame of one fragment. Raises BadEncode."""
-    if any(sample.duration != AAC_FRAME_SAMPLES for sample in fragment.samples):
-        raise BadEncode(f"An audio frame does not last {AAC_FRAME_SAMPLES} samples.")
+def check_audio_frames(fragment: FragmentBoxes, frame_samples: int) -> Sequence[tuple[int, int]]:
+    """Offset and size of each coded frame of one fragment. Raises BadEncode."""
+    if any(sample.duration != frame_samples for sample in fragment.samples):
+        raise BadEncode(f"An audio frame does not last {frame_samples} samples.")
     return [(sample.offset, sample.size) for sample in fragment.samples]

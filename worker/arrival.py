@@ -55,7 +55,7 @@ def _needs(job: NewJob, plan: EncodePlan, info: MediaInfo) -> Needs | None:
     if job.kind == SEGMENT:
         name, index = job.args["rendition"], job.args["index"]
         if (track := plan.sound(name)) is not None:
-            return audio_needs(plan, track, info.video, *audio_run(plan, info.container, index))
+            return audio_needs(plan, track, info.video, *audio_run(plan, track, info.container, index))
         return video_needs(plan, info.video, {name: (index,)}, REWIND)
     return None
 

@@ -169,8 +169,8 @@ class Studio:
         assert found["status"] == status, found["error"]
         return found
 
-    def film(self, path: Path, title: str) -> Film:
-        found = self.wait(self.send(path, title))
+    def film(self, path: Path, title: str, **more: Any) -> Film:
+        found = self.wait(self.send(path, title, **more))
         return Film(found["id"], found["playback_ids"][0]["id"], title, found["source"]["duration_s"])
 
 

@@ -15,7 +15,7 @@ from tests.browser.conftest import Film, Open, Studio, shaka_page
 
 @pytest.fixture(scope="module")
 def spoken(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Film:
-    """8 s in English, which is 5.1, and in German."""
+    """8 s in English, which is 5.1 in AAC and in E-AC-3, and in German."""
     path = tmp_path_factory.mktemp("spoken") / "spoken.mkv"
     wide = "aevalsrc=exprs=" + "|".join(["0.1*sin(2*PI*440*t)"] * 6) + ":c=5.1:s=48000:d=8"
     argv = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=24:d=8"]
@@ -23,7 +23,7 @@ def spoken(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Film:
     argv += ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-disposition:a:0", "default"]
     argv += ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu", str(path)]
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=60)
-    return studio.film(path, "Spoken twice")
+    return studio.film(path, "Spoken twice", profile="archive")
 
 
 def menu(page: Page) -> list[str]:
@@ -54,6 +54,21 @@ def test_a_form_of_the_sound_is_no_quality(visit: Open, spoken: Film) -> None:
     assert screening.ask(page, "[...video.videoRenditions].length") == 1
 
 
+def test_a_browser_that_cannot_play_e_ac_3_takes_what_it_can(visit: Open, spoken: Film) -> None:
+    page = visit(spoken.watch).page
+    assert not screening.ask(page, "MediaSource.isTypeSupported('audio/mp4; codecs=\"ec-3\"')")
+    playlist = page.evaluate("(address) => fetch(address).then((reply) => reply.text())", f"/v/{spoken.playback_id}/main.m3u8")
+    assert 'GROUP-ID="ec3"' in playlist
+    screening.play(page)
+    screening.wait_until(page, "video.currentTime > 1")
+    screening.wait_until(
+        page, "player.engine.hls.levels.length && player.engine.hls.levels.every((level) => level.audioCodec === 'mp4a.40.2')"
+    )
+    screening.wait_until(page, "player.engine.hls.audioTracks.every((track) => track.groupId !== 'ec3')")
+    assert screening.ask(page, "video.webkitAudioDecodedByteCount") > 0
+    assert screening.ask(page, "video.error") is None
+
+
 def test_one_track_is_no_choice(visit: Open, short_film: Film) -> None:
     page = visit(short_film.watch).page
     screening.wait_until(page, "video.readyState >= 1")
@@ -67,6 +82,7 @@ def test_shaka_offers_both_languages_in_both_forms(visit: Open, spoken: Film, sh
     page.evaluate("(address) => begin(address)", f"/v/{spoken.playback_id}/main.m3u8")
     found = page.evaluate("player.getVariantTracks().map((track) => [track.language, track.channelsCount])")
     assert {(language, channels) for language, channels in found} >= {("en", 2), ("de", 2), ("en", 6)}
+    assert not [codec for codec in page.evaluate("player.getVariantTracks().map((track) => track.audioCodec)") if "ec-3" in codec]
     page.evaluate("player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === 'de'))")
     page.wait_for_function("player.getVariantTracks().find((track) => track.active)?.language === 'de'")
     page.wait_for_function("document.querySelector('video').currentTime > 1")

@@ -73,7 +73,7 @@ def test_it_accepts_and_reads_what_was_meant(said: dict[str, Any], name: str) ->
         assert len(variant["audio"]) == sum(track.group == "audio" for track in plan.audio)
     for track in plan.video:
         media, iframes = said[f"{name}/{track.name}"], said[f"{name}/{track.name}/iframes"]
-        assert (media["vod"], media["ended"], media["target"]) == ("VOD", True, plan.grid.target_duration_s)
+        assert (media["vod"], media["ended"], media["target"]) == ("VOD", True, plan.target_duration_s)
         assert sum(media["durations"]) == pytest.approx(float(plan.grid.duration), abs=1e-5)
         assert sum(iframes["durations"]) == pytest.approx(float(plan.grid.duration), abs=1e-5)
         assert iframes["iframes"] is True

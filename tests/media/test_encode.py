@@ -109,7 +109,7 @@ def test_every_rendition_is_on_its_grid(world: World, clips: Clips, tmp_path: Pa
         assert len(decoded) == title.plan.grid.frames
     assert (not title.plan.audio) == (name in {"one-frame", "no-audio"})
     if title.plan.audio:
-        assert len(readback.samples(title.whole("audio"))) == title.plan.grid.audio_frames * AAC_FRAME_SAMPLES
+        assert len(readback.samples(title.whole("audio"))) == title.plan.grid.audio_frames() * AAC_FRAME_SAMPLES
 
 
 def test_all_rungs_have_the_same_boundaries(world: World, clips: Clips, tmp_path: Path) -> None:

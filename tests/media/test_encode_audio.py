@@ -40,8 +40,8 @@ def sync(world: World, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_the_track_is_exactly_as_long_as_the_grid(sync: EncodedTitle) -> None:
     grid = sync.plan.grid
-    assert len(readback.samples(sync.whole("audio"))) == grid.audio_frames * AAC_FRAME_SAMPLES
-    assert abs(grid.audio_frames * AAC_FRAME_SAMPLES / 48_000 - float(grid.duration)) <= AAC_FRAME_SAMPLES / 48_000
+    assert len(readback.samples(sync.whole("audio"))) == grid.audio_frames() * AAC_FRAME_SAMPLES
+    assert abs(grid.audio_frames() * AAC_FRAME_SAMPLES / 48_000 - float(grid.duration)) <= AAC_FRAME_SAMPLES / 48_000
 
 
 def test_segments_are_cut_at_the_frames_of_the_grid(sync: EncodedTitle) -> None:
@@ -115,7 +115,7 @@ def test_a_segment_made_alone_joins_the_others_without_a_seam(world: World, clip
         command, skip = audio_segment_command(work, title.plan.audio[0], index)
         run(world, command)
         data = (tmp_path / "audio.mp4").read_bytes()
-        alone = list(AudioCutter(title.plan, index, skip, index + 1).take(data[header_size(data) :]))
+        alone = list(AudioCutter(title.plan, title.plan.audio[0], index, skip, index + 1).take(data[header_size(data) :]))
         assert [segment.index for segment, _ in alone] == [index]
         if index == 0:
             assert alone[0] == title.segments["audio"][0]

@@ -91,7 +91,7 @@ def test_a_segment_of_sound_is_made_of_the_bytes_it_needs(local_world: World, cl
     plan = make_plan(source.info, source.digest, PlanOptions(), "encoder")
     (track,) = plan.audio
     assert source.info.video is not None
-    needs = audio_needs(plan, track, source.info.video, *audio_run(plan, source.info.container, index))
+    needs = audio_needs(plan, track, source.info.video, *audio_run(plan, track, source.info.container, index))
     assert needs.audio is not None
     ranges = source.source_map.audio_ranges(*needs.audio)
     made = []

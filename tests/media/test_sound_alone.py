@@ -84,7 +84,7 @@ def test_a_segment_made_alone_fits_between_the_others(world: World, music: tuple
     command, skip = audio_segment_command(work, title.plan.audio[0], 2)
     run(world, command)
     data = (title.folder / "audio.mp4").read_bytes()
-    cutter = AudioCutter(title.plan, 2, skip, 3)
+    cutter = AudioCutter(title.plan, title.plan.audio[0], 2, skip, 3)
     ((_, alone),) = cutter.take(data[header_size(data) or 0 :])
     cutter.finish()
     parts = [body for _, body in title.segments["audio"]]

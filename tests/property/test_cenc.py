@@ -13,7 +13,7 @@ from media import cenc
 from media.isobmff import BadBoxes, make_box, read_fragments, segment_type, write_fragment
 
 KEY, IV = bytes(range(16)), bytes(range(16, 32))
-VIDEO, SOUND = cenc.Coding("avc1"), cenc.Coding("mp4a")
+VIDEO, SOUND, DOLBY = cenc.Coding("avc1"), cenc.Coding("mp4a"), cenc.Coding("ec-3")
 
 
 def unit(kind: int, size: int) -> bytes:
@@ -68,6 +68,7 @@ def test_sound_comes_back_and_is_encrypted_but_for_its_last_bytes(samples: list[
     clear = segment(samples)
     stored = encrypt(clear, SOUND)
     assert (decrypt(stored, SOUND), len(stored)) == (clear, len(clear))
+    assert encrypt(clear, DOLBY) == stored
     for sample, before in zip(next(read_fragments(stored)).samples, samples, strict=True):
         after, whole = stored[sample.offset : sample.offset + sample.size], len(before) // 16 * 16
         assert after[:whole] == ciphers.cbc_encryptor(KEY, IV)(before[:whole])

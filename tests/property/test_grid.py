@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from media.grid import SegmentGrid, place_of_gop
+from media.grid import AAC_FRAME_SAMPLES, EAC3_FRAME_SAMPLES, SegmentGrid, place_of_gop
 from tests import sources
 from transcode.plan import CHUNK_MEMORY_BYTES, PlanOptions, frames_of, make_plan
 from transcode.profiles import encoder_bytes
@@ -27,7 +27,7 @@ def test_segments_cover_the_title(rate: Fraction, frames: int) -> None:
     assert grid.frame_ticks * rate == grid.timescale  # a frame lasts a whole number of ticks
     video = [grid.segment_bounds(index) for index in range(grid.segment_count)]
     sound = [grid.audio_bounds(index) for index in range(grid.segment_count)]
-    for bounds, end in ((video, grid.frames), (sound, grid.audio_frames)):
+    for bounds, end in ((video, grid.frames), (sound, grid.audio_frames())):
         assert (bounds[0][0], bounds[-1][1]) == (0, end)
         assert all(before[1] == after[0] for before, after in pairwise(bounds))
     assert all(first < end for first, end in video)
@@ -35,7 +35,26 @@ def test_segments_cover_the_title(rate: Fraction, frames: int) -> None:
     half_an_aac_frame = Fraction(512, 48_000)
     for (first, _), (heard, _) in zip(video, sound, strict=True):
         assert abs(Fraction(heard * 1024, 48_000) - first / rate) <= half_an_aac_frame
-    assert abs(Fraction(grid.audio_frames * 1024, 48_000) - grid.duration) <= max(half_an_aac_frame, Fraction(1024, 48_000) - grid.duration)
+    excess = Fraction(grid.audio_frames() * 1024, 48_000) - grid.duration
+    assert abs(excess) <= max(half_an_aac_frame, Fraction(1024, 48_000) - grid.duration)
+
+
+@settings(deadline=None)
+@given(RATES, st.integers(1, 40_000))
+@example(Fraction(24), 1)
+@example(Fraction(375, 8), 283)  # sound alone
+def test_segments_of_longer_frames_cover_the_title_and_leave_nothing_out(rate: Fraction, frames: int) -> None:
+    grid = SegmentGrid(rate, frames)
+    sound = [grid.audio_bounds(index, EAC3_FRAME_SAMPLES) for index in range(grid.segment_count)]
+    assert (sound[0][0], sound[-1][1]) == (0, grid.audio_frames(EAC3_FRAME_SAMPLES))
+    assert all(before[1] == after[0] and before[0] < before[1] for before, after in pairwise(sound))
+    frame = Fraction(EAC3_FRAME_SAMPLES, 48_000)
+    assert 0 <= sound[-1][1] * frame - grid.duration < frame
+    for index, (heard, _) in enumerate(sound):
+        assert abs(heard * frame - grid.segment_bounds(index)[0] / rate) <= frame / 2
+    longest = max(end - first for first, end in sound) * frame
+    assert int(longest + Fraction(1, 2)) <= grid.target_duration_s((AAC_FRAME_SAMPLES, EAC3_FRAME_SAMPLES))
+    assert grid.target_duration_s() <= grid.target_duration_s((AAC_FRAME_SAMPLES, EAC3_FRAME_SAMPLES))
 
 
 @settings(deadline=None)

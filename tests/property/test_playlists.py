@@ -48,4 +48,4 @@ def test_one_timeline(rate: Fraction, frames: int) -> None:
 def test_the_target_duration_holds_for_every_audio_segment(rate: Fraction, frames: int) -> None:
     grid = SegmentGrid(rate, frames)
     longest = max((grid.audio_bounds(index) for index in range(grid.segment_count)), key=lambda bounds: bounds[1] - bounds[0])
-    assert int(Fraction((longest[1] - longest[0]) * 1024, 48_000) + Fraction(1, 2)) <= grid.target_duration_s
+    assert int(Fraction((longest[1] - longest[0]) * 1024, 48_000) + Fraction(1, 2)) <= grid.target_duration_s()

@@ -19,14 +19,15 @@ from tests.sources import sound
 from tests.titles import title_of
 from tests.unit.worker.test_flow import dead
 from transcode.plan import PlanOptions, make_plan
+from transcode.profiles import Named
 from worker import flow
 
 NS = "{urn:mpeg:dash:schema:mpd:2011}"
 
 
-def plan_of(*tracks: AudioStream) -> EncodePlan:
+def plan_of(*tracks: AudioStream, profile: Named = "h264") -> EncodePlan:
     info = MediaInfo("flac", 1000, Fraction(60), None, tracks or (sound(),), 0, ())
-    return make_plan(info, "source", PlanOptions(), "encoder")
+    return make_plan(info, "source", PlanOptions(profile=profile), "encoder")
 
 
 def variants(plan: EncodePlan, lost: tuple[str, ...] = ()) -> list[tuple[str, str]]:
@@ -41,11 +42,11 @@ def test_segments_are_whole_aac_frames_of_about_six_seconds(seconds: Fraction) -
     grid = plan.grid
     assert (plan.video, plan.chunks, plan.groups, plan.origin) == ((), (), (), Fraction(1, 40))
     assert 0 <= grid.duration - seconds < Fraction(AAC_FRAME_SAMPLES, AUDIO_RATE_HZ)  # to the frame, and nothing is cut off
-    assert grid.audio_frames == grid.frames
+    assert grid.audio_frames() == grid.frames
     assert [grid.audio_bounds(index) for index in range(grid.segment_count)] == [
         grid.segment_bounds(index) for index in range(grid.segment_count)
     ]
-    assert grid.target_duration_s == (6 if seconds >= 6 else 1)
+    assert grid.target_duration_s() == (6 if seconds >= 6 else 1)
     assert all(grid.segment_duration(index) == Fraction(6016, 1000) for index in range(grid.segment_count - 1))
 
 
@@ -86,6 +87,16 @@ def test_where_there_is_something_to_choose_there_are_groups() -> None:
     assert [(re.findall(r'AUDIO="([^"]+)"', line)[0], uri.split("/")[1]) for line, uri in variants(plan)] == [
         ("audio", "audio"), ("low", "audio-low"), ("surround", "audio-51"),
     ]  # fmt: skip
+
+
+def test_surround_in_another_codec_is_a_variant_more_and_no_file() -> None:
+    plan = plan_of(sound(index=0, channels=6), profile="archive")
+    assert [(re.findall(r'CODECS="([^"]+)"', line)[0], uri.split("/")[1]) for line, uri in variants(plan)] == [
+        ("mp4a.40.2", "audio"), ("mp4a.40.2", "audio-low"), ("mp4a.40.2", "audio-51"), ("ec-3", "audio-ec3"),
+    ]  # fmt: skip
+    assert downloads.names_of(plan) == ("audio.m4a", "audio-low.m4a", "audio-51.m4a")
+    whole = plan.grid.segment_count - 1
+    assert [plan.grid.audio_bounds(index, 1536) for index in range(whole)] == [(188 * index, 188 * (index + 1)) for index in range(whole)]
 
 
 def test_a_form_that_was_lost_is_no_variant() -> None:

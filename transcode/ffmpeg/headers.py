@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kit.process import Command
 from kit.sandbox import Confinement
-from media.grid import AAC_FRAME_SAMPLES, AUDIO_RATE_HZ
+from media.grid import AUDIO_RATE_HZ
 from media.plan import EncodePlan
 from media.rendition import AudioRendition, VideoRendition
 from transcode.ffmpeg.audio import LAYOUTS, audio_output
@@ -48,11 +48,10 @@ def _command(plan: EncodePlan, rungs: Sequence[VideoRendition], sound: Sequence[
 def _silence(tracks: Sequence[AudioRendition]) -> dict[str, Stream]:
     """A moment of it for each of these, by name."""
     found: dict[str, Stream] = {}
-    for channels in dict.fromkeys(track.channels for track in tracks):
-        names = [track.name for track in tracks if track.channels == channels]
-        silence = generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl={LAYOUTS[channels]}").filter(
-            "atrim", end_sample=INIT_FRAMES * AAC_FRAME_SAMPLES
-        )
+    for form in dict.fromkeys((track.channels, track.frame_samples) for track in tracks):
+        names = [track.name for track in tracks if (track.channels, track.frame_samples) == form]
+        channels, frame_samples = form
+        silence = generated(f"anullsrc=r={AUDIO_RATE_HZ}:cl={LAYOUTS[channels]}").filter("atrim", end_sample=INIT_FRAMES * frame_samples)
         copies = silence.filter_multi_output("asplit", len(names)) if len(names) > 1 else [silence]
         found |= {name: copies[place] for place, name in enumerate(names)}
     return found

@@ -147,6 +147,23 @@ def test_every_track_of_sound_says_what_it_is() -> None:
     assert channels is not None and channels.get("value") == "6"
 
 
+def test_sound_in_another_codec_is_a_set_of_its_own_and_says_its_channels_in_its_way() -> None:
+    wide = dataclasses.replace(AUDIO, name="audio-51", channels=6, group="surround")
+    dolby = dataclasses.replace(wide, name="audio-ec3", codecs="ec-3", group="ec3", bitrate_bps=448_000)
+    plan = plan_of(audio=(AUDIO, wide, dolby))
+    made = build(plan, title_of(plan).tables)
+    root = manifest(made, plan)
+    assert breaches(root) == []
+    found = sets(root, "audio")
+    assert [[(node.get("id"), node.get("codecs")) for node in one.iter(f"{NS}Representation")] for one in found] == [
+        [("audio", "mp4a.40.2")], [("audio-51", "mp4a.40.2")], [("audio-ec3", "ec-3")],
+    ]  # fmt: skip
+    channels = [node.attrib for one in found for node in one.findall(f"{NS}AudioChannelConfiguration")]
+    assert [item["value"] for item in channels] == ["2", "6", "6", "F801"]  # chanmap of ETSI TS 102 366: L, C, R, Ls, Rs; LFE
+    assert channels[3]["schemeIdUri"] == "tag:dolby.com,2014:dash:audio_channel_configuration:2011"
+    assert spans(found[2]) == (48_000, list(made.audio[2].spans))
+
+
 def test_text_tracks_come_and_go_without_renumbering_the_rest() -> None:
     plan = plan_of()
     forced = {**TRACK, "kind": "subtitles", "forced": True, "digest": "b" * 40, "name": ""}

@@ -88,5 +88,26 @@ def test_bandwidth_is_that_of_the_dearest_of_the_group(made: Presentation, text:
         assert int(attribute(line, "BANDWIDTH")) == track_rates(video, made.target_duration_s).peak_bps + dearest
 
 
+DOLBY = replace(AUDIO, name="audio-ec3", channels=6, codecs="ec-3", group="ec3", bitrate_bps=448_000)
+IN_THREE = plan_of(audio=(AUDIO, GERMAN, WIDE, DOLBY))
+
+
+def test_surround_in_another_codec_is_a_group_of_its_own_on_its_own_frames() -> None:
+    shown = build(IN_THREE, title_of(IN_THREE).tables)
+    text = hls.render_multivariant(shown, IN_THREE.digest)
+    lines = [[attribute(line, name) for name in ("GROUP-ID", "CHANNELS", "URI")] for line in media(text)]
+    assert [[group, channels, uri.split("/")[1]] for group, channels, uri in lines] == [
+        ["audio", "2", "audio"], ["audio", "2", "audio-2"], ["surround", "6", "audio-51"], ["surround", "2", "audio-2"],
+        ["ec3", "6", "audio-ec3"], ["ec3", "2", "audio-2"],
+    ]  # fmt: skip
+    variants = re.findall(r"^#EXT-X-STREAM-INF:(.*)$", text, re.MULTILINE)
+    codecs = {attribute(line, "AUDIO"): attribute(line, "CODECS").split(",")[1:] for line in variants}
+    assert codecs == {"audio": ["mp4a.40.2"], "surround": ["mp4a.40.2"], "ec3": ["ec-3", "mp4a.40.2"]}
+    (dolby,) = (track for track in shown.audio if track.spec.name == "audio-ec3")
+    assert dolby.spans == ((0, 188 * 1536), (188 * 1536, 375 * 1536), (375 * 1536, 469 * 1536))  # 15 s, and what fills the last frame
+    lasts = [float(found) for found in re.findall(r"#EXTINF:([0-9.]+),", hls.render_media(dolby, shown.target_duration_s))]
+    assert lasts == [6.016, 5.984, 3.008]
+
+
 def test_no_sound_is_no_group() -> None:
     assert groups(()) == ()

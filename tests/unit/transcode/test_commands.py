@@ -22,18 +22,20 @@ from transcode.ffmpeg.picture import poster_command
 from transcode.ffmpeg.run import PROGRESS, STALL_S, Work
 from transcode.ffmpeg.video import encode_command
 from transcode.plan import PLANNER_VERSION, PlanOptions, make_plan
+from transcode.profiles import Profile
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-def work(info: MediaInfo) -> Work:
-    plan = make_plan(info, "digest", PlanOptions(), "encoder")
+def work(info: MediaInfo, profile: Profile = "default") -> Work:
+    plan = make_plan(info, "digest", PlanOptions(profile=profile), "encoder")
     return Work(plan, info, Path("/scratch/source"), Path("/scratch/out"), "ffmpeg")
 
 
 def commands() -> Mapping[str, Command]:
     film = work(source(video(seconds=120, keyframe_every=7), sound(seconds=120)))
     hdr = work(source(video(3840, 2160, seconds=10, color=("bt2020nc", "smpte2084", "bt2020"))))
+    wide = work(source(video(seconds=120, keyframe_every=7), sound(seconds=120, channels=6)), "archive")
     fields = work(source(video(768, 576, rate=50, seconds=40, start=Fraction(7, 5), interlaced=True), container="mpegts"))
     return {
         "encode-first": encode_command(film, film.plan.chunks[0].of(film.plan.groups[0])),
@@ -43,6 +45,8 @@ def commands() -> Mapping[str, Command]:
         "init": init_commands(film.plan, Path("/scratch/out"), "ffmpeg")[0],
         "audio": audio_command(film, film.plan.audio[0]),
         "audio-segment": audio_segment_command(film, film.plan.audio[0], 9)[0],
+        "audio-ec3": audio_command(wide, wide.plan.audio[2]),
+        "audio-ec3-segment": audio_segment_command(wide, wide.plan.audio[2], 9)[0],
         "poster": poster_command(film, (Fraction(7), Fraction(35))),
     }
 

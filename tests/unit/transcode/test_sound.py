@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from media.codecs import AAC_LC, EAC3
 from media.info import AudioStream
 from tests.sources import sound, source, video
 from transcode.plan import PlanOptions, make_plan
+from transcode.profiles import PROFILES, SURROUND, Named
 from transcode.sound import DESCRIBES_VIDEO, ENHANCES_SPEECH, MOST_TRACKS, main_track, renditions
 
 
@@ -37,6 +41,27 @@ def test_a_track_of_six_channels_is_there_in_two_forms() -> None:
     assert made[3].label == made[0].label and made[3].default
     assert [item.channels for item in renditions([sound(channels=5)])] == [2]
     assert [item.limited for item in renditions([sound(channels=1)])] == [False]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_profile_says_in_which_forms_surround_is_there(profile: Named, *, alone: bool) -> None:
+    """Stereo and 5.1 in AAC always, so that whoever cannot play E-AC-3 misses nothing."""
+    tracks = [sound(index=1, channels=6), sound(index=2, default=False), sound(index=3, default=False, channels=8)]
+    film = source(video(640, 360, seconds=10), *tracks)
+    made = make_plan(replace(film, video=None) if alone else film, "digest", PlanOptions(profile=profile), "encoder").audio
+    wide = [item for item in made if item.channels == 6]
+    dolby = profile in ("h264+hevc", "archive")
+    assert [(item.name, item.codecs, item.group, item.bitrate_bps // 1000) for item in wide] == [
+        ("audio-51", AAC_LC, "surround", 320), ("audio-3-51", AAC_LC, "surround", 320),
+        *([("audio-ec3", EAC3, "ec3", 448), ("audio-3-ec3", EAC3, "ec3", 448)] if dolby else []),
+    ]  # fmt: skip
+    assert [item.limited for item in wide] == [False, True] * (2 if dolby else 1)
+    assert {item.codecs for item in made if item.channels == 2} == {AAC_LC}
+    assert {item.frame_samples for item in made} == ({1024, 1536} if dolby else {1024})
+    plain = make_plan(source(video(640, 360, seconds=10), sound(channels=2)), "digest", PlanOptions(profile=profile), "encoder")
+    assert [item.name for item in plain.audio] == ["audio"]
+    assert set(SURROUND) == set(PROFILES)
 
 
 def test_commentary_and_description_are_never_what_is_heard_first_unless_they_are_all_there_is() -> None:
