@@ -69,11 +69,11 @@ def copied(world: World, asset: Asset, folder: Path, key: bytes | None = None) -
     return folder / "main.m3u8"
 
 
-def hashes(source: Path, kind: str, key: bytes | None = None) -> list[str]:
+def hashes(source: Path | str, kind: str, key: bytes | None = None) -> list[str]:
     """Of every decoded picture ("v") or stretch of sound ("a"), of the first stream of this kind. Empty when nothing can be decoded.
     `key`: of a file whose samples are encrypted; a playlist names its own."""
-    playing = ("-allowed_extensions", "ALL", "-extension_picky", "0", "-protocol_whitelist", "file,crypto,data")
-    reading = playing if source.suffix == ".m3u8" else () if key is None else ("-decryption_key", key.hex())
+    playing = ("-allowed_extensions", "ALL", "-extension_picky", "0", "-protocol_whitelist", "file,http,tcp,crypto,data")
+    reading = playing if str(source).endswith(".m3u8") else () if key is None else ("-decryption_key", key.hex())
     argv = (
         imageio_ffmpeg.get_ffmpeg_exe(),
         "-nostdin",
@@ -333,3 +333,30 @@ def test_the_edge_keeps_no_key_and_what_is_published_is_right(edge: Rig, world: 
     found = validate(f"{edge.address}/v/{playback_of(world, asset)}/main.m3u8")
     assert [finding for finding in found.findings if finding.level is Level.MUST] == []
     assert {"K3", "K4", "K5", "K6", "K7"}.isdisjoint(found.unchecked)
+
+
+def test_sound_without_pictures_is_encrypted_as_well(edge: Rig, world: World, clips: Clips, tmp_path: Path) -> None:
+    """By way of the edge, as players fetch it: FFmpeg gets the playlist, the key and the segments."""
+    clear, whole, samples = (present(world, clips("mp3"), encryption=choice) for choice in ("none", "aes-128", "cbcs"))
+    shown = {}
+    for asset in (clear, whole, samples):
+        (folder := tmp_path / asset.id).mkdir()
+        shown[asset.id] = read_back(world, asset, folder)
+        report = validate(f"{edge.address}/v/{playback_of(world, asset)}/main.m3u8")
+        assert [finding for finding in report.findings if finding.level is Level.MUST] == []
+        assert {"K3", "K4", "K5", "K6", "K7"}.isdisjoint(report.unchecked)
+    assert sorted(shown[clear.id].tracks) == ["audio", "audio-low"]
+    for name, track in shown[clear.id].tracks.items():
+        expected = hashes(track.file, "a")
+        assert len(expected) > 100
+        address = f"{edge.address}/v/{playback_of(world, whole)}/{whole.plan_digest}/{name}/index.m3u8"
+        assert hashes(address, "a") == expected
+        locked = shown[samples.id].tracks[name]
+        assert hashes(locked.file, "a", key_of(world, samples).key) == expected
+        assert not set(hashes(locked.file, "a", OTHER_KEY)) >= set(expected)
+        assert locked.segments[0] != track.segments[0]
+    manifests = [edge.http.get(f"/v/{playback_of(world, asset)}/manifest.mpd") for asset in (clear, whole, samples)]
+    assert [reply.status_code for reply in manifests] == [200, 404, 200]
+    assert [reply.text.count("cenc:default_KID") for reply in manifests] == [0, 0, 1]
+    api = open_api(replace(world, settings=replace(world.settings, delivery="stream")))
+    assert [api.get(f"/v1/assets/{asset.id}/downloads").json()["available"] for asset in (whole, samples)] == [[], []]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from kit.world import World
 from media import keys
 from media.ids import AssetId
 from media.plan import EncodePlan
+from media.protection import Protection, Scheme
 from media.segments import Fragment, MeasuredSegment
 from tests.assets import renamed
 from tests.titles import plan_of
@@ -282,8 +284,12 @@ def test_a_rung_that_cannot_be_encoded_is_left_out_and_the_others_go_on(factory:
         want_segment(conn, title, factory.plan.digest, "1080p", 2)
 
 
-def test_a_playlist_that_was_promised_does_not_name_what_was_lost(factory: Factory) -> None:
-    factory.plan = with_chunks(PLAN, 2)
+@pytest.mark.parametrize("scheme", [None, "cbcs", "aes-128"])
+def test_what_was_promised_does_not_name_what_was_lost(factory: Factory, scheme: Scheme | None) -> None:
+    """The playlist and, but for segments that are encrypted whole, the DASH manifest."""
+    factory.plan = with_chunks(renamed(PLAN, f"promised-{scheme}"), 2)
+    if scheme is not None:
+        factory.plan = dataclasses.replace(factory.plan, protection=Protection(scheme, "00112233445566778899aabbccddeeff"))
     broken = (f"{flow.SEGMENT} 480p", f"{flow.PUBLISH} ready")
     title = poisoned(factory, lambda job: f"{job.kind} {job.args.get('rendition', job.subject.rpartition('/')[2])}" in broken)
     with factory.world.db.begin() as conn:
@@ -292,6 +298,10 @@ def test_a_playlist_that_was_promised_does_not_name_what_was_lost(factory: Facto
     assert (found.stage, "/720p/index.m3u8" in found.multivariant["playlist"]) == ("planned", True)
     assert found.multivariant["bare"] == found.multivariant["playlist"]  # it has no text tracks
     assert "480p" not in found.multivariant["playlist"]
+    manifest = "".join(found.multivariant.get("dash", {}).values())
+    assert re.findall('Representation id="([^"]+)"', manifest) == ([] if scheme == "aes-128" else ["720p", "1080p", "audio", "thumbnails"])
+    keys_named = re.findall('cenc:default_KID="([^"]+)"', manifest)
+    assert keys_named == (["00112233-4455-6677-8899-aabbccddeeff"] * 2 if scheme == "cbcs" else [])
     assert factory.asset(title).status is AssetStatus.ERRORED  # for want of a publication; every chunk was made all the same
     assert {job.state for job in factory.jobs(title, flow.ENCODE)} == {State.SUCCEEDED}
 
