@@ -36,10 +36,10 @@ _TRENDING_DAYS = (2.0, 4.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 _EXPONENTS = (1.0, 0.7, 1.3)
 _PENALTIES = (0.5, 0.3, 0.4, 0.65, 0.8)
 _NEIGHBOURS = (60, 200, 500)
-_FADES = (100, 30, 10, 5, 3, 2, 1)  # each of which is tried only while the one before it is better than none
+_FADES = (30, 10, 4, 2)  # each of which is tried only while the one before it is better than none
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-_TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 64
+_TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 128
 _WALKERS = 300  # viewers by whom a walk is judged
 _CLOSE = 0.97  # of the factors' worth: below, the walk is not tuned any further
 _SHORT = {1: 2, 3: 4}  # steps of the blend and the length of history that each is chosen with
@@ -117,15 +117,16 @@ def _chosen(search: _Search, start: Choice, history: Interactions) -> Choice:
     ask, cuts = search.ask, search.cuts
     if ask.model != "blend":
         return search.alone(start)
-    settings = search.als_settings()
+    whole = search.whole(history) if any(fold.thinned for fold in cuts) else search
+    settings = whole.als_settings()
     weights = search.weight_settings(settings) if ask.cut == "time" else start.weights
     if weights != start.weights:
-        search = replace(search, cuts=[fold.weighed(weights) for fold in cuts])
+        search, whole = search.weighed(weights), whole.weighed(weights)
     walked, fitted = search.walks(max(trial.value for trial in search.trials if trial.what == "als"))
     days = search.trending_days() if ask.cut == "time" else start.trending_days
     if any(fold.thinned for fold in cuts):
-        search, fitted = search.whole(history, weights, walked)
-    steps = search.steps(settings, fitted, days, walked.fade)
+        fitted = [walk.fit(fold.fit.by_time, walked) for fold in whole.cuts]
+    steps = whole.steps(settings, fitted, days, walked.fade)
     return Choice(
         replace(settings, factors=ask.factors, epochs=ask.epochs), walked, weights, days, steps, "validation",
         sum(len(fold.judged) for fold in cuts), search.trials,
@@ -197,7 +198,7 @@ class _Search:
         found = []
         for days in _HALF_LIVES_DAYS:
             weights = WeightSettings(half_life_days=days)
-            again = replace(self, cuts=[fold.weighed(weights) for fold in self.cuts]) if days else self
+            again = self.weighed(weights) if days else self
             found.append((again._als_trial(settings), weights))
         return max(found, key=lambda pair: pair[0])[1]
 
@@ -242,12 +243,15 @@ class _Search:
             values.append(self._judge("trending", {"half_life_days": days}, warm, cold=scores))
         return _TRENDING_DAYS[int(np.argmax(values))]
 
-    def whole(self, history: Interactions, weights: WeightSettings, walked: WalkSettings) -> tuple[_Search, list[Matrix]]:
-        """The same search in folds that keep more viewers, and walks fitted to them. Settings of one model can be told from some of the
-        viewers, but the more viewers there are, the better the factors become beside the walk, so how they blend cannot."""
-        limits = replace(self.ask.limits, dense_pairs_at_most=self.ask.limits.pairs_at_most)
-        cuts = folds(history, self.ask.cut, weights, seed=self.ask.seed, bounds=limits)
-        return replace(self, cuts=cuts), [walk.fit(fold.fit.by_time, walked) for fold in cuts]
+    def whole(self, history: Interactions) -> _Search:
+        """The same search in folds that keep more viewers. Settings of the walk can be told from some of the viewers, but the more
+        there are, the better the factors become, alone and beside the walk, so theirs and how the two blend cannot."""
+        limits = replace(self.ask.limits, dense_pairs_at_most=self.ask.limits.factor_pairs_at_most)
+        return replace(self, cuts=folds(history, self.ask.cut, WeightSettings(), seed=self.ask.seed, bounds=limits))
+
+    def weighed(self, weights: WeightSettings) -> _Search:
+        """The same search in folds with other weights."""
+        return replace(self, cuts=[fold.weighed(weights) for fold in self.cuts])
 
     def cold_step(self, models: list[Model]) -> Weights:
         """What viewers without history get: trending and popularity together."""
@@ -263,7 +267,7 @@ class _Search:
 
     def steps(self, settings: AlsSettings, walks: list[Matrix], days: float, fade: int) -> list[Weights]:
         """Weights of the blend, for short histories and for the rest."""
-        settings = replace(settings, factors=min(self.ask.factors, _BLEND_FACTORS), epochs=8)
+        settings = replace(settings, factors=min(self.ask.factors, _BLEND_FACTORS), epochs=6)
         models = []
         for fold, walked in zip(self.cuts, walks, strict=True):
             factors = als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads)

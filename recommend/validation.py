@@ -37,10 +37,12 @@ _GRID = 4_001
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of the cost of a trial. A dense matrix says as much with fewer pairs, and its item-item products cost more."""
+    """Of the cost of a trial. A dense matrix says as much with fewer pairs, and its item-item products cost more; of the factors and
+    the blend it says less, because the more viewers there are, the better the factors become (`factor_pairs_at_most`)."""
 
     pairs_at_most: int = 1_000_000
     dense_pairs_at_most: int = 200_000
+    factor_pairs_at_most: int = 400_000
     dense_from: float = 0.01  # share of the cells that are known
     viewers_at_most: int = 1_200
     cells_at_most: int = 50_000_000
@@ -56,7 +58,7 @@ class Fold:
     judged: npt.NDArray[np.intp]
     held: Matrix  # one row for each judged viewer
     cold: Matrix  # the same for viewers without history, who all get one list
-    thinned: bool = False  # because it is dense: with fewer viewers than `Bounds.pairs_at_most` would leave
+    thinned: bool = False  # because it is dense
 
     @property
     def seen(self) -> Matrix:
