@@ -5,7 +5,8 @@ Times stay those of the source (`-copyts`), an hour later so that none is negati
 origin, so cues are moved by the difference. Chapters come as FFmpeg's own metadata file (ffmpeg-formats manual, "Metadata").
 
 Captions of line 21 are copied as they are, be they a track (EIA-608) or inside the pictures: of these only the units that hold user data
-are kept ("filter_units"), and no picture is decoded. Beside the bytes stands a list of packets ("framecrc"). `captions.cc_data` reads both.
+are kept ("filter_units"), and no picture is decoded. Those of MXF lie in a stream of ancillary data, which FFmpeg unpacks. Beside the bytes
+stands a list of packets ("framecrc"). `captions.cc_data` reads both.
 """
 
 from __future__ import annotations
@@ -74,10 +75,13 @@ def extract_command(wanted: Extraction, program: str, source: Path, folder: Path
     return _command(argv, wanted.size_bytes, source, folder, _LARGEST_BYTES)
 
 
-def pictures_command(info: MediaInfo, video: VideoStream, program: str, source: Path, folder: Path) -> Command:
-    """One pass over the source for what its pictures carry as captions, confined likewise. Raises KeyError for codecs that carry none."""
-    argv = _opened(program, info.container, accepted.VIDEO_CODECS[video.codec], source)
-    argv += _copied(video.index, ("-bsf", f"filter_units=pass_types={closed_captions.UNITS[video.codec]}"), folder)
+def hidden_command(info: MediaInfo, video: VideoStream, program: str, source: Path, folder: Path) -> Command:
+    """One pass over the source for the captions that its pictures carry, or that lie beside them. Confined likewise."""
+    argv = _opened(program, info.container, accepted.VIDEO_CODECS.get(video.codec, ()), source)
+    if info.closed_captions and (unit := closed_captions.UNITS.get(video.codec)):
+        argv += _copied(video.index, ("-bsf", f"filter_units=pass_types={unit}"), folder)
+    if info.ancillary is not None:
+        argv += _copied(info.ancillary, ("-bsf", "smpte436m_to_eia608"), folder)
     return _command(argv, info.size_bytes, source, folder, _LARGEST_COPY_BYTES)
 
 

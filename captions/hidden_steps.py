@@ -1,4 +1,5 @@
-"""The step "captions.hidden": captions inside the pictures of a source become tracks, one for each channel that says something.
+"""The step "captions.hidden": captions inside the pictures of a source, or beside them in an MXF, become tracks, one for each channel that
+says something.
 
 It comes behind everything that a title needs to be ready, reads the source once and decodes no picture. Where captions are there and cannot
 be had, a track that cannot be shown says why; where the carrier is there and empty, as broadcasters send it all day, there is no track.
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from captions import cc_data, extract, line21
+from captions import extract, line21
 from captions.line21 import Captions
 from captions.storing import Refresh, stored
 from catalog import early, embedded, store, track_store
@@ -54,15 +55,14 @@ def run(world: World, job: Job, beat: Beat) -> Taken:
         beat.progress(0.5)
         program = tools.ffmpeg(settings)
         try:
-            done = world.runner.run(extract.pictures_command(info, video, program, source, folder))
+            done = world.runner.run(extract.hidden_command(info, video, program, source, folder))
         except (ProcessTimeout, ProcessOutOfCpu, ProcessOutOfMemory, ProcessFlooded) as error:
             _log.warning("captions inside pictures could not be taken out", asset=asset.id, code=error.code)
             return Taken((), line21.FAILED)
         if done.exit_code == -9 and job.attempt < job.max_attempts:
             raise StepFailed("FFmpeg was killed, most likely because the machine ran out of memory.", code="killed")
-        paths = extract.copied_paths(folder, video.index)
-        found = line21.read(paths, cc_data.of_pictures(video.codec), plan.origin, plan.grid.duration)
-        if not found.channels and not found.detail and done.exit_code != 0:
+        found = line21.read_hidden(info, folder, plan.origin, plan.grid.duration)
+        if info.closed_captions and not found.channels and not found.detail and done.exit_code != 0:
             found = Captions({}, line21.FAILED)
     contents = ((name, stored(world, asset.id, extract.LINE_21, *cues)) for name, cues in found.channels.items())
     return Taken(tuple(contents), found.detail)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from captions import cc_data, cea608
+from captions import cc_data, cea608, extract
 from captions.cc_data import Carried
 from captions.reading import put_in_order, shortened
+from media import closed_captions
 from media.cues import Cue, Problem
+from media.info import MediaInfo
 
 DIGITAL = "The captions inside the pictures are there in digital form (CEA-708) only, which cannot be read here. Upload them as a file."
 DAMAGED = "The captions (EIA-608) are damaged beyond reading. Upload them as a file."
@@ -35,6 +37,19 @@ def read(paths: tuple[Path, Path], constructs: Callable[[bytes], Iterator[bytes]
     with listing.open(encoding="utf-8", errors="replace") as lines, data.open("rb") as packets:
         carried = cc_data.read(lines, packets, constructs, origin)
     return captions_of(carried, round(duration * 1000))
+
+
+def read_hidden(info: MediaInfo, folder: Path, origin: Fraction, duration: Fraction) -> Captions:
+    """What `extract.hidden_command` left: what the pictures carry, or else what lies beside them."""
+    assert info.video is not None
+    found = Captions({})
+    if info.video.codec in closed_captions.UNITS:
+        constructs = cc_data.of_pictures(info.video.codec)
+        found = read(extract.copied_paths(folder, info.video.index), constructs, origin, duration)
+    if not found.channels and info.ancillary is not None:
+        beside = read(extract.copied_paths(folder, info.ancillary), cc_data.of_track, origin, duration)
+        found = beside if beside.channels or not found.detail else found
+    return found
 
 
 def captions_of(carried: Carried, end_ms: int) -> Captions:

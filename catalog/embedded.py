@@ -39,13 +39,15 @@ def tracks_in(info: MediaInfo) -> tuple[NewTrack, ...]:
     found = [_of_stream(stream) for stream in info.subtitles]
     if info.chapters:
         found.append(NewTrack("chapters", "und", "Chapters", origin="source", stream_index=CHAPTERS, format="chapters"))
-    if info.closed_captions and not _can_be_taken_out(info):
+    if info.closed_captions and not _may_be_taken_out(info):
         found.append(not_taken_out("Closed captions inside pictures of this kind are not taken out. Upload them as a file to show them."))
     return tuple(found)
 
 
-def _can_be_taken_out(info: MediaInfo) -> bool:
-    return info.video is not None and info.video.codec in closed_captions.UNITS
+def _may_be_taken_out(info: MediaInfo) -> bool:
+    """Whether there may be captions in or beside the pictures, at a place where they can be read."""
+    in_pictures = info.closed_captions and info.video is not None and info.video.codec in closed_captions.UNITS
+    return in_pictures or info.ancillary is not None
 
 
 def not_taken_out(detail: str) -> NewTrack:
@@ -79,7 +81,7 @@ def note(conn: Connection, asset: Asset, plan_digest: str) -> None:
     """Make the tracks of the asset's source, and have their text taken out, unless that was done. The asset is locked."""
     if asset.source is None:
         return
-    if asset.status is AssetStatus.READY and asset.source.closed_captions and _can_be_taken_out(asset.source):
+    if asset.status is AssetStatus.READY and asset.source.video is not None and _may_be_taken_out(asset.source):
         hidden = NewJob(HIDDEN, f"{asset.id}/{plan_digest}/hidden", asset.id, priority=HIDDEN_PRIORITY, weight=0.0)
         job_store.enqueue(conn, hidden)
     job = NewJob(EXTRACT, f"{asset.id}/{plan_digest}/text", asset.id, priority=EXTRACT_PRIORITY, weight=EXTRACT_CPU_S)

@@ -132,6 +132,7 @@ class Found:
     chapters: int = 0
     closed_captions: bool = False
     cover: CoverPicture | None = None
+    ancillary: int | None = None
 
     @property
     def leading(self) -> int | None:
@@ -207,6 +208,7 @@ def parse_streams(text: str) -> Found:
         subtitles=tuple(_subtitle(stream) for stream in streams if stream.get("codec_type") == "subtitle"),
         chapters=_count(_mapping(answer).get("chapters")),
         closed_captions=bool(moving) and _integer(moving[0].get("closed_captions")) == 1,
+        ancillary=next((_index(stream) for stream in streams if stream.get("codec_name") == "smpte_436m_anc"), None),
         cover=next((picture for stream in streams if _is_still(stream) and (picture := _cover(stream)) is not None), None),
     )
 
@@ -235,6 +237,7 @@ def media_info(found: Found, scan: Scan, size_bytes: int) -> MediaInfo:
         chapters=found.chapters,
         closed_captions=found.closed_captions,
         cover=found.cover if video is None else None,
+        ancillary=found.ancillary,
     )
 
 

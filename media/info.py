@@ -99,3 +99,4 @@ class MediaInfo:
     chapters: int = 0
     closed_captions: bool = False  # EIA-608 or 708 inside the pictures
     cover: CoverPicture | None = None  # of sound alone
+    ancillary: int | None = None  # the stream of an MXF file that may carry captions beside the pictures (SMPTE ST 436)

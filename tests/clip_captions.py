@@ -84,6 +84,16 @@ def _captions_empty(shop: Workshop) -> None:
     shop.ffmpeg("-framerate", RATE, "-i", str(source), "-c", "copy", str(shop.out))
 
 
+@recipe("captions-mxf", ".mxf")
+def _captions_mxf(shop: Workshop) -> None:
+    """Captions in a stream of ancillary data, as broadcasters exchange them."""
+    words_file = shop.out.with_name("words.scc")
+    words_file.write_text(line21.scc(FIRST, FRAMES), encoding="ascii")
+    maps = ("-map", "0:v", "-map", "1:a", "-map", "2:s", "-c:s", "copy", "-bsf:s", "eia608_to_smpte436m")
+    codecs = ("-c:v", "mpeg2video", "-q:v", "6", "-c:a", "pcm_s16le", "-ar", "48000")
+    shop.ffmpeg(*picture(rate=RATE, seconds=SECONDS), *tone(SECONDS), "-i", str(words_file), *maps, *codecs, str(shop.out))
+
+
 @recipe("captions-track", ".mov")
 def _captions_track(shop: Workshop) -> None:
     """A closed caption track of QuickTime, with a pair for each frame."""

@@ -102,6 +102,12 @@ def test_captions_that_cannot_be_taken_out_are_told(world: World, clips: Clips, 
     assert (told.status, told.detail) == ("unsupported", line21.FAILED)
 
 
+def test_captions_beside_the_pictures_of_an_mxf(world: World, clips: Clips) -> None:
+    (track,), _, _ = shown(world, present(world, clips("captions-mxf")))
+    assert (track.kind, track.name, track.format, track.status) == ("captions", "CC1", "eia_608", "ready")
+    near(world, track, CC1)
+
+
 def test_a_caption_track_of_quicktime(world: World, clips: Clips) -> None:
     (track,), _, _ = shown(world, present(world, clips("captions-track")))
     assert (track.kind, track.language, track.format, track.status) == ("captions", "en", "eia_608", "ready")

@@ -10,8 +10,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from captions import cc_data, extract, line21
-from ingest.probe import look_at, probe
+from captions import extract, line21
+from ingest.probe import look_at
 from kit import tools
 from kit.step import Beat
 from kit.world import World
@@ -25,15 +25,14 @@ Wanted = list[tuple[int, int, str, str]]  # by frame
 
 
 def taken_out(world: World, path: Path, folder: Path) -> tuple[MediaInfo, line21.Captions]:
-    info = probe(world, path)
+    info = look_at(world, path, Beat()).info
     assert info.video is not None
-    command = extract.pictures_command(info, info.video, tools.ffmpeg(world.settings), path, folder)
+    command = extract.hidden_command(info, info.video, tools.ffmpeg(world.settings), path, folder)
     assert command.confine is not None
     assert (command.confine.reads, command.confine.writes) == ((path,), (folder,))
     done = world.runner.run(command)
     assert done.exit_code == 0, done.stderr
-    reader = cc_data.of_pictures(info.video.codec)
-    return info, line21.read(extract.copied_paths(folder, info.video.index), reader, info.video.start, info.duration)
+    return info, line21.read_hidden(info, folder, info.video.start, info.duration)
 
 
 def within_a_frame(found: tuple[Cue, ...], wanted: Wanted) -> None:
@@ -49,6 +48,12 @@ def test_captions_come_out_of_every_codec_that_carries_them(local_world: World, 
     assert list(found.channels) == ["CC1", "CC3"]
     within_a_frame(found.channels["CC1"][0], CC1)
     within_a_frame(found.channels["CC3"][0], CC3)
+
+
+def test_captions_come_out_of_the_ancillary_data_of_an_mxf(local_world: World, clips: Clips, tmp_path: Path) -> None:
+    info, found = taken_out(local_world, clips("captions-mxf"), tmp_path)
+    assert (info.ancillary, info.closed_captions) == (2, False)
+    within_a_frame(found.channels["CC1"][0], CC1)
 
 
 def test_ffmpegs_own_decoder_says_the_same_of_simple_captions(clips: Clips) -> None:
