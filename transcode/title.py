@@ -16,11 +16,11 @@ from catalog import early, lost, title_keys
 from catalog.asset import Asset
 from catalog.early import Early
 from kit import scratch, tools
-from kit.errors import StepFailed
+from kit.errors import StepFailed, Unavailable
 from kit.jobs import URGENT, Job
 from kit.storage import MissingObject
 from kit.world import World
-from media import keys
+from media import accepted, ffmpeg_faults, keys
 from media.info import MediaInfo, VideoStream
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
@@ -106,6 +106,7 @@ class Title:
         settings, asset = self.world.settings, self.asset
         if asset.source_key is None or asset.source_size_bytes is None:
             raise StepFailed("The asset has no source.", code="no_source")
+        program = decoder(self.world, self.source)
         source_of, name = early.reader(self.world.storage, asset, self.early)
         with (
             scratch.fetch(
@@ -118,7 +119,7 @@ class Title:
             ) as source,
             scratch.work_dir(settings.scratch_dir, job.id) as folder,
         ):
-            yield Work(self.plan, self.source, source, folder, tools.ffmpeg(settings), urgent=job.priority >= URGENT)
+            yield Work(self.plan, self.source, source, folder, program, urgent=job.priority >= URGENT)
 
     def _ranges(self, needs: Needs | None) -> Sequence[ByteRange] | None:
         if needs is None or self.source_map is None:
@@ -127,6 +128,15 @@ class Title:
         if needs.audio is not None:
             ranges += self.source_map.audio_ranges(*needs.audio)
         return merged(ranges)
+
+
+def decoder(world: World, source: MediaInfo) -> str:
+    """The FFmpeg program. Raises Unavailable("ffmpeg_too_old") where it is not fit to decode the source, which was looked at elsewhere."""
+    program = tools.ffmpeg(world.settings)
+    parts = () if source.video is None else accepted.UNPROBED_CODECS.get(source.video.codec, ())
+    if parts and not ffmpeg_faults.is_sound(said := tools.version(world.runner, program), parts):
+        raise Unavailable(f"FFmpeg {said} may not decode {' or '.join(parts)}: it may have a hole there.", code="ffmpeg_too_old")
+    return program
 
 
 def lock_of(conn: Connection, world: World, asset_id: str, plan: EncodePlan) -> Lock | None:

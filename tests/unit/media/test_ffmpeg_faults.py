@@ -7,8 +7,8 @@ import re
 import pytest
 
 from media import accepted
+from media.ffmpeg_faults import FAULTS, Fault, has, is_sound, judge, release
 from stack import doctor_media
-from stack.ffmpeg_faults import FAULTS, Fault, has, judge, release
 from stack.findings import Outcome
 
 LISTING = "Demuxers:\n D. = Demuxing supported\n --\n D  avi             AVI\n D  mov,mp4         QuickTime\n D  zzz  other\n"
@@ -48,6 +48,23 @@ def test_a_hole_within_reach_is_told_from_one_elsewhere() -> None:
     assert {part for fault in packaged.elsewhere for part in fault.parts} == {"hls", "hap", "vvc"}
     assert judge("9.0.2") == judge("n9.1")
     assert not judge("5.1.9-0+deb12u1").judged
+
+
+@pytest.mark.parametrize(
+    ("version", "sound"),
+    [("9.0.2", True), ("n9.0.2-17-g2a571b6068-20260930", True), ("9.1", True), ("8.1.3", True), ("8.1.2", False), ("9.0.1", False),
+     ("7.1.1", False), ("5.1.9-0+deb12u1", False), ("N-118000-g1234567", False), ("unknown", False)],
+)  # fmt: skip
+def test_a_decoder_is_sound_where_its_release_is_known_to_be(version: str, sound: bool) -> None:
+    assert is_sound(version, ("vvc",)) == sound
+
+
+def test_what_ffprobe_may_not_open_is_known_to_have_had_a_hole() -> None:
+    """Otherwise a list of its own would be of no use."""
+    for names in accepted.UNPROBED_CODECS.values():
+        assert not is_sound("8.1.2", names)
+        assert not {*accepted.DECODERS, *accepted.OTHER_DECODERS} & set(names)
+    assert not accepted.UNPROBED_CODECS.keys() & accepted.VIDEO_CODECS.keys()
 
 
 def test_the_table_is_in_order() -> None:

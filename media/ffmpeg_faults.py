@@ -2,7 +2,8 @@
 
 FFmpeg's holes are in its hundreds of demuxers and decoders, of which an upload may reach those of `media.accepted` and no other. So
 a release is bad for us when it has a hole in one of these; a hole elsewhere is named and is no alarm. Add a line when a fix is
-published; a test holds the table's shape.
+published; a test holds the table's shape. Of `accepted.UNPROBED_CODECS` a release opens nothing while it has a hole there, so that is no
+alarm either (`is_sound`).
 
 Distributions mend old releases under the old number (5.1.9-0+deb12u1), and builds from the repository have none that says much
 (N-118000-g…): of these the number proves nothing either way, and that is what is said.
@@ -104,3 +105,9 @@ def judge(version: str, faults: Iterable[Fault] = FAULTS) -> Verdict:
         reachable=tuple(fault for fault in found if ours & set(fault.parts)),
         elsewhere=tuple(fault for fault in found if not ours & set(fault.parts)),
     )
+
+
+def is_sound(version: str, parts: Iterable[str], faults: Iterable[Fault] = FAULTS) -> bool:
+    """Whether that build is known to have no hole in any of these `parts`. Of one whose number proves nothing it is not known."""
+    number, wanted = release(version), set(parts)
+    return number is not None and not any(has(number, fault) for fault in faults if wanted & set(fault.parts))
