@@ -18,7 +18,7 @@ from minio.error import MinioException
 
 from ingest import incoming
 from kit import log
-from kit.errors import HeadwaterError
+from kit.endurance import Endurance
 from kit.settings import Settings
 from kit.world import World
 from media import keys
@@ -109,18 +109,10 @@ def watch(world: World, stop: threading.Event) -> None:
     """Takes in what is dropped, until `stop` is set. Runs in a thread of the sweeper; outages are waited out."""
     bell = _Bell()
     threading.Thread(target=_listen, args=(world.settings, bell, stop), name="incoming notifications", daemon=True).start()
-    away = False
+    endurance = Endurance(_log, away="incoming/ cannot be read at the moment", broke="looking at incoming/ broke")
     while not stop.is_set():
         bell.rung.clear()
-        try:
-            incoming.look(world)
-            away = False
-        except HeadwaterError as error:
-            if not away:
-                _log.warning("incoming/ cannot be read at the moment", code=error.code)
-            away = True
-        except Exception as error:  # noqa: BLE001 - the edge of this thread: it must live on to look again
-            _log.bug("looking at incoming/ broke", error)
+        endurance.through(lambda: incoming.look(world))
         _wait(bell, stop, world.settings.incoming_poll_s)
 
 

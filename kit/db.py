@@ -15,7 +15,7 @@ from typing import Any, Self
 import psycopg
 from sqlalchemy import DateTime, Engine, MetaData, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit.errors import Unavailable
@@ -29,6 +29,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+ERRORS = (SQLAlchemyError, psycopg.Error)
+"""Whatever the database or the way to it may raise; `is_away` tells an outage from a bug."""
 
 Timestamp = DateTime(timezone=True)
 Json = JSONB(none_as_null=True)  # Python's None is SQL's NULL, never the JSON word null

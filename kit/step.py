@@ -277,10 +277,11 @@ def run_step(
     beat, stop = Beat(functools.partial(_commit_held, world, job)), stopping or threading.Event()
     began_s = world.clock.monotonic_s()
     with _Heart(world, job, beat, stop, lease_s=lease_s, beat_s=beat_s) as heart:
-        error, result = _attempt(dataclasses.replace(world, runner=WatchedRunner(world.runner, beat)), steps[job.kind], job, beat)
+        watched, step = dataclasses.replace(world, runner=WatchedRunner(world.runner, beat)), steps[job.kind]
+        error, result = _tried(lambda: step.run(watched, job, beat), job)
         stats = {**beat.so_far()[1], "wall_s": round(world.clock.monotonic_s() - began_s, 3)}
         ending = _Ending(world, flow, job, stats, heart, stop)
-        outcome = ending.failed(error) if error is not None else ending.succeeded(steps[job.kind], result)
+        outcome = ending.failed(error) if error is not None else ending.succeeded(step, result)
     metrics.STEPS.labels(job.kind, outcome).inc()
     metrics.STEP_SECONDS.labels(job.kind).observe(stats["wall_s"])
     return True
@@ -292,10 +293,11 @@ def _commit_held(world: World, job: Job, work: Callable[[Connection], T]) -> T:
         return work(conn)
 
 
-def _attempt(world: World, step: Step, job: Job, beat: Beat) -> tuple[HeadwaterError | None, Any]:
+def _tried(work: Callable[[], T], job: Job) -> tuple[HeadwaterError | None, T | None]:
+    """What `work` returned, or how it failed: every way in which a part of a job can end is an outcome of that job."""
     try:
-        return None, step.run(world, job, beat)
-    except Exception as error:  # noqa: BLE001 - the edge: every way a step can end is an outcome of its job
+        return None, work()
+    except Exception as error:  # noqa: BLE001 - the edge between a worker and whatever it runs
         return _explained(error, job), None
 
 
@@ -315,15 +317,13 @@ def _explained(error: Exception, job: Job) -> HeadwaterError:
 
 def _hand_back(world: World, job: Job) -> bool:
     """Queues the job again without using up an attempt. False when that is not possible: the lease then runs out by itself."""
-    try:
+
+    def release() -> None:
         with world.db.begin() as conn:
             job_store.release(conn, job)
-    except Refused:
-        return False
-    except Exception as error:  # noqa: BLE001 - the worker is stopping and can do no more than say so
-        _explained(error, job)
-        return False
-    return True
+
+    error, _ = _tried(release, job)
+    return error is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,27 +343,26 @@ class _Ending:
                 conn, self.flow, self.job, stats=self.stats, result=result, save=lambda done: step.save(conn, self.world, done, result)
             )
 
-        try:
-            self._insist(end)
-        except Refused:
+        error, _ = _tried(lambda: self._insist(end), self.job)
+        if isinstance(error, Refused):
             return self._say("lost")
-        except Exception as error:  # noqa: BLE001 - saving is a part of the step, and may fail as the step may
-            return self.failed(_explained(error, self.job))
-        return self._say("succeeded")
+        return self._say("succeeded") if error is None else self.failed(error)  # saving is a part of the step, and fails as the step may
 
     def failed(self, error: HeadwaterError) -> str:
         if self.heart.lost:
             return self._say("lost")
         if self.stopping.is_set():
             return self._say("released" if _hand_back(self.world, self.job) else "lost")
-        try:
-            after = self._insist(lambda conn: concede(conn, self.flow, self.job, stats=self.stats, error=error, roll=ids.roll()))
-        except Refused:
+
+        def end(conn: Connection) -> Job:
+            return concede(conn, self.flow, self.job, stats=self.stats, error=error, roll=ids.roll())
+
+        second, after = _tried(lambda: self._insist(end), self.job)
+        if isinstance(second, Refused):
             return self._say("lost")
-        except Exception as second:  # noqa: BLE001 - nothing can be recorded, so the lease runs out and the sweeper takes over
-            _explained(second, self.job)
-            return self._say("lost", code=error.code, detail=error.detail)
-        return self._say("failed" if after.state is State.FAILED else "again", code=error.code, detail=error.detail)
+        # What cannot be recorded is lost too: the lease runs out, and the sweeper takes over.
+        outcome = "lost" if after is None else "failed" if after.state is State.FAILED else "again"
+        return self._say(outcome, code=error.code, detail=error.detail)
 
     def _insist(self, work: Callable[[Connection], T]) -> T:
         """Commits `work`, again and again while the database is away and the lease holds: the result may have taken hours."""
@@ -371,7 +370,7 @@ class _Ending:
             try:
                 with self.world.db.begin() as conn:
                     return work(conn)
-            except Exception as error:
+            except db.ERRORS as error:
                 if not db.is_away(error) or self.heart.lost or self.stopping.is_set():
                     raise
                 self.world.clock.sleep(1.0)

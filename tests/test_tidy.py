@@ -13,17 +13,9 @@ TOP = Path(__file__).parent.parent
 
 # Every entry says why. Edges that must outlive or report whatever happens below them may catch everything; nothing else may.
 ALLOWED = frozenset({
-    "kit/step.py: broad except in _attempt",  # run_step: every way a step can end is an outcome of its job
-    "kit/step.py: broad except in succeeded",  # so is every way that saving it can end
-    "kit/step.py: broad except in failed",  # nothing can be recorded any more: the lease runs out
-    "kit/step.py: broad except in _hand_back",  # a worker that stops can do no more than say so
-    "kit/step.py: broad except in _insist",  # raises again what is not the database being away
+    "kit/endurance.py: broad except in through",  # the main loops of processes and threads: they outlive their rounds
+    "kit/step.py: broad except in _tried",  # every way in which a step, or saving it, can end is an outcome of its job
     "kit/step.py: broad except in _renew",  # whatever keeps a lease from being renewed has one meaning
-    "worker/tasks.py: broad except in _work",  # a worker process's main: it lives on to look again
-    "worker/tasks.py: broad except in _hurry",  # a thread's main: the lane for urgent work stays open
-    "worker/outbox.py: broad except in relay",  # the relay's main: it lives on to send again
-    "worker/sweeper.py: broad except in sweep",  # the sweeper's main: it lives on to sweep again
-    "ingest/watch.py: broad except in watch",  # a thread's main: it lives on to look again
     "recommend/shelf.py: broad except in _look",  # a thread's main: the next look may succeed
     "web/envelope.py: broad except in __call__",  # the API's edge: anything unexpected becomes a problem document
 })  # fmt: skip

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 from kit import db, job_store, log
-from kit.errors import HeadwaterError
+from kit.endurance import Endurance
 from kit.world import World
 
 _LISTEN_S = 1.0  # also how soon a stop is noticed
@@ -35,30 +35,15 @@ def flush(world: World, ring: Callable[[str], None]) -> int:
 
 def relay(world: World, ring: Callable[[str], None], stop: threading.Event) -> None:
     """Sends until `stop` is set, through outages of the database and the broker."""
-    away = ""
+    endurance = Endurance(_log, away="messages wait in the outbox", back="messages are sent again", broke="sending messages broke")
+
+    def listen() -> None:
+        with db.Listener(world.db, job_store.CHANNEL) as listener:
+            while not stop.is_set():
+                flush(world, ring)
+                endurance.is_well()
+                listener.wait(_LISTEN_S)
+
     while not stop.is_set():
-        try:
-            with db.Listener(world.db, job_store.CHANNEL) as listener:
-                while not stop.is_set():
-                    flush(world, ring)
-                    if away:
-                        _log.info("messages are sent again")
-                    away = ""
-                    listener.wait(_LISTEN_S)
-        except Exception as error:  # noqa: BLE001 - an edge of the process: it must live on to try again
-            away = _explain(error, away)
-            stop.wait(_PAUSE_S)
-
-
-def _explain(error: Exception, said: str) -> str:
-    """Says what is the matter, once; returns what was said."""
-    if isinstance(error, HeadwaterError):
-        reason = error.code
-    elif db.is_away(error):
-        reason = "database_unavailable"
-    else:
-        reason = "internal"
-        _log.bug("sending messages broke", error)
-    if reason not in {said, "internal"}:
-        _log.warning("messages wait in the outbox", code=reason)
-    return reason
+        endurance.through(listen)
+        stop.wait(_PAUSE_S)

@@ -16,8 +16,8 @@ import ingest.expiry
 import ingest.strays
 import ingest.watch
 import recommend.lake_steps
-from kit import db, job_store, log
-from kit.errors import HeadwaterError
+from kit import job_store, log
+from kit.endurance import Endurance
 from kit.jobs import Job, Refused, State
 from kit.step import Flow, take_back
 from kit.world import World
@@ -76,7 +76,7 @@ def ask_for_upkeep(world: World) -> None:
 
 
 def sweep(world: World, flow: Flow) -> None:
-    """One round of everything. An outage is said in one line, and ends the round."""
+    """One round of everything. Whatever becomes of one duty, the next is done."""
     duties: tuple[tuple[str, Callable[[], object]], ...] = (
         ("jobs", lambda: sweep_jobs(world, flow)),
         ("uploads", lambda: ingest.expiry.expire(world)),
@@ -85,13 +85,7 @@ def sweep(world: World, flow: Flow) -> None:
         ("upkeep", lambda: ask_for_upkeep(world)),
     )
     for what, do in duties:
-        try:
-            do()
-        except Exception as error:  # noqa: BLE001 - an edge of the process: it must live on to sweep again
-            if isinstance(error, HeadwaterError) or db.is_away(error):
-                _log.warning("sweep cut short", what=what, code=error.code if isinstance(error, HeadwaterError) else "database_unavailable")
-            else:
-                _log.bug("sweep broke", error, what=what)
+        Endurance(_log, away="sweep cut short", broke="sweep broke", what=what).through(do)
 
 
 def run(world: World, flow: Flow, ring: Callable[[str], None], stop: threading.Event, *, sweep_s: float = SWEEP_S) -> None:

@@ -27,6 +27,7 @@ from typing import Self
 from celery import Celery, signals
 
 from kit import db, job_store, log, scratch
+from kit.endurance import Endurance
 from kit.ids import token
 from kit.jobs import URGENT
 from kit.step import BEAT_S, Flow, Step, run_step
@@ -76,7 +77,7 @@ class Attendant:
         self._busy = threading.Lock()
         self._hurrying = threading.Lock()
         self._stopping = threading.Event()
-        self._database_away = False
+        self._looking = Endurance(_log, away="database is away; trying again", back="database is back", broke="looking for work broke")
 
     def begin(self) -> None:
         """In the process that is to work. Nothing of the world is shared with the process it was forked from."""
@@ -115,23 +116,15 @@ class Attendant:
             self._busy.release()
 
     def _work(self, least_priority: int | None = None) -> bool:
+        """Whether there was a job that is due."""
         duties = self._duties
-        try:
-            did = run_step(
+        did = self._looking.through(
+            lambda: run_step(
                 self._world, duties.steps, duties.flow, self._owner,
                 stopping=self._stopping, lease_s=duties.lease_s, beat_s=duties.beat_s, least_priority=least_priority,
-            )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - the edge of the process: it must live on to look again
-            if not db.is_away(error):
-                _log.bug("looking for work broke", error)
-            elif not self._database_away:
-                _log.warning("database is away; trying again")
-            self._database_away = db.is_away(error)
-            return False
-        if self._database_away:
-            _log.info("database is back")
-        self._database_away = False
-        return did
+            )
+        )  # fmt: skip
+        return bool(did)
 
     def _look(self) -> None:
         self.answer()  # for what has been waiting since before we were here
@@ -145,18 +138,18 @@ class Attendant:
 
     def _hurry(self) -> None:
         """The lane. Without the database it waits for it to come back; that it is away is said by the others."""
+        listening = Endurance(_log, broke="the lane for urgent work broke")
         while not self._stopping.is_set():
-            try:
-                with db.Listener(self._world.db, job_store.URGENT_CHANNEL) as bell:
-                    while not self._stopping.is_set():
-                        with self._hurrying:
-                            while not self._stopping.is_set() and self._work(URGENT):
-                                pass
-                        bell.wait(URGENT_LOOK_S)
-            except Exception as error:  # noqa: BLE001 - an edge of the process: the lane must stay open
-                if not db.is_away(error):
-                    _log.bug("the lane for urgent work broke", error)
-                self._stopping.wait(URGENT_LOOK_S)
+            listening.through(self._listen)
+            self._stopping.wait(URGENT_LOOK_S)
+
+    def _listen(self) -> None:
+        with db.Listener(self._world.db, job_store.URGENT_CHANNEL) as bell:
+            while not self._stopping.is_set():
+                with self._hurrying:
+                    while not self._stopping.is_set() and self._work(URGENT):
+                        pass
+                bell.wait(URGENT_LOOK_S)
 
     def _took_ring(self) -> bool:
         """Whether this process, and no sibling, got it."""
