@@ -25,8 +25,7 @@ import httpx
 from bench.stack_run import command_line, open_database, upload
 from bench.transcode import machine, make_source
 from catalog import pictures
-from catalog.demand import SEGMENT
-from catalog.progress import AUDIO, ENCODE, POSTER
+from catalog.kinds import AUDIO, ENCODE, POSTER, SEGMENT
 from kit import job_store
 from stack import leftovers
 from tests.local_stack import LocalStack, local_stack

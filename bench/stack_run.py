@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from catalog.progress import PLAN, PROBE, WORK
+from catalog.kinds import PLAN, PROBE
+from catalog.progress import WORK
 from kit import db, job_store
 from kit.jobs import Job, State
 from stack import data_dir, leftovers, servers

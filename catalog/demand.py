@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from catalog import lost
+from catalog import lost, priority
+from catalog.kinds import ENCODE, SEGMENT
 from catalog.store import GIVEN_UP, load_plan
 from catalog.tables import assets, renditions
 from kit import job_store
@@ -20,9 +21,6 @@ from kit.errors import NotFound
 from kit.jobs import NewJob
 from media.plan import Chunk, EncodePlan
 
-SEGMENT, ENCODE = "transcode.segment", "transcode.encode"
-INTERACTIVE_PRIORITY = 1000  # of work that a viewer is waiting for; far above everything else
-AHEAD_PRIORITY = -5  # of the chunks that this viewer will come to; before all other bulk work
 CHUNKS_AHEAD = 3
 
 
@@ -45,7 +43,7 @@ def want_segment(conn: Connection, asset_id: str, plan_digest: str, rendition: s
     job_store.enqueue(conn, segment_job(asset_id, plan_digest, rendition, index))
     # Whoever has gone there goes on from there.
     for chunk in chunks_from(load_plan(conn, asset_id), index):
-        job_store.prefer(conn, asset_id, ENCODE, {"chunk": chunk.index}, AHEAD_PRIORITY)
+        job_store.prefer(conn, asset_id, ENCODE, {"chunk": chunk.index}, priority.AHEAD)
 
 
 def chunks_from(plan: EncodePlan, index: int) -> Sequence[Chunk]:
@@ -57,4 +55,4 @@ def segment_job(asset_id: str, plan_digest: str, rendition: str, index: int) -> 
     """It weighs nothing: it takes nothing from the asset's progress and adds nothing to it."""
     subject = f"{asset_id}/{plan_digest}/{rendition}/{index}"
     args = {"rendition": rendition, "index": index}
-    return NewJob(SEGMENT, subject, asset_id, args=args, priority=INTERACTIVE_PRIORITY, weight=0.0)
+    return NewJob(SEGMENT, subject, asset_id, args=args, priority=priority.DEMAND, weight=0.0)

@@ -31,6 +31,7 @@ from sqlalchemy import (
     update,
 )
 
+from catalog import priority
 from catalog.asset import Asset, AssetStatus
 from catalog.plan_store import load_plan
 from catalog.tables import assets
@@ -44,7 +45,6 @@ from media.ids import AssetId, PlanDigest
 from media.plan import EncodePlan
 
 MAKE = "transcode.download"
-PRIORITY = -26  # behind everything that makes a title and measures it
 SUFFIXES, SOUND_SUFFIX = ("mp4", "webm"), "m4a"
 DownloadStatus = Literal["waiting", "making", "ready", "failed"]
 
@@ -162,7 +162,9 @@ def ask(conn: Connection, asset: Asset, name: str, lost: frozenset[str]) -> File
 
 def job(asset_id: str, plan_digest: str, download_id: str) -> NewJob:
     """What makes a file."""
-    return NewJob(MAKE, _subject(asset_id, plan_digest, download_id), asset_id, args={"id": download_id}, priority=PRIORITY, weight=0.0)
+    return NewJob(
+        MAKE, _subject(asset_id, plan_digest, download_id), asset_id, args={"id": download_id}, priority=priority.DOWNLOAD, weight=0.0
+    )
 
 
 def _subject(asset_id: str, plan_digest: str, download_id: str) -> str:

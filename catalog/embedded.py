@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from catalog import early, track_store
+from catalog import early, priority, track_store
 from catalog.asset import Asset, AssetStatus
 from catalog.track import CHAPTERS, NewTrack
 from kit import job_store
@@ -21,10 +21,8 @@ from media.info import MediaInfo, SubtitleStream
 from media.language import name_of
 
 EXTRACT = "captions.extract"
-EXTRACT_PRIORITY = -9  # beside the sound and the poster of a title, before its bulk
 EXTRACT_CPU_S = 0.5
 HIDDEN = "captions.hidden"
-HIDDEN_PRIORITY = -13  # behind the pictures of a title that is whole
 
 TEXT_CODECS = frozenset({"subrip", "ass", "ssa", "mov_text", "webvtt", "text", "eia_608"})
 _PICTURES = {
@@ -82,9 +80,9 @@ def note(conn: Connection, asset: Asset, plan_digest: str) -> None:
     if asset.source is None:
         return
     if asset.status is AssetStatus.READY and asset.source.video is not None and _may_be_taken_out(asset.source):
-        hidden = NewJob(HIDDEN, f"{asset.id}/{plan_digest}/hidden", asset.id, priority=HIDDEN_PRIORITY, weight=0.0)
+        hidden = NewJob(HIDDEN, f"{asset.id}/{plan_digest}/hidden", asset.id, priority=priority.HIDDEN_TEXT, weight=0.0)
         job_store.enqueue(conn, hidden)
-    job = NewJob(EXTRACT, f"{asset.id}/{plan_digest}/text", asset.id, priority=EXTRACT_PRIORITY, weight=EXTRACT_CPU_S)
+    job = NewJob(EXTRACT, f"{asset.id}/{plan_digest}/text", asset.id, priority=priority.TEXT, weight=EXTRACT_CPU_S)
     wanted = tracks_in(asset.source)
     if not wanted or job_store.is_under_way(conn, EXTRACT, job.subject):
         return

@@ -16,13 +16,14 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
+from catalog import priority
 from catalog.asset import AssetStatus
 from catalog.embedded import EXTRACT, HIDDEN
 from catalog.lost import lost_renditions
 from catalog.tables import assets
 from kit import job_store, past_jobs
 from kit.job_store import jobs
-from kit.jobs import UNFINISHED, NewJob, State
+from kit.jobs import UNFINISHED, State, daily
 
 FORGET = "catalog.forget_jobs"
 AT_ONCE = 500  # rows in one transaction
@@ -39,7 +40,7 @@ class Removed:
 def ask(conn: Connection, now: datetime, days: int) -> None:
     """One job for each day (UTC), unless everything is kept. Asking again does nothing."""
     if days > 0:
-        job_store.enqueue(conn, NewJob(FORGET, now.date().isoformat(), "", priority=-40, weight=0.0))
+        job_store.enqueue(conn, daily(FORGET, now, priority.DAILY))
 
 
 def remove_some(conn: Connection, days: int, after: datetime | None, limit: int = AT_ONCE) -> Removed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from catalog import priority
 from catalog.asset import Asset
 from catalog.plan_store import load_plan
 from catalog.store import GIVEN_UP, SEGMENTS_CHANNEL
@@ -28,7 +29,6 @@ THUMBNAIL, STILL = "transcode.thumbnail", "transcode.still"
 EXTRAS = (STORYBOARD, PREVIEW, THUMBNAIL, STILL)
 """No title waits for these, and none is lost for want of them."""
 
-INTERACTIVE_PRIORITY = 120  # somebody is looking; behind the segments that somebody waits for
 MOST_WAITING = 24  # thumbnails of one asset that are asked for and not made yet
 
 
@@ -115,20 +115,20 @@ def choose_poster(conn: Connection, asset: Asset) -> None:
     if time_s is not None and names.chosen_poster(time_s) not in find(conn, asset.id, asset.plan_digest, [names.chosen_poster(time_s)]):
         name = names.chosen_poster(time_s)
         subject = f"{asset.id}/{asset.plan_digest}/{name}"
-        job_store.enqueue(conn, NewJob(STILL, subject, asset.id, args={"time_s": time_s}, priority=INTERACTIVE_PRIORITY, weight=0.0))
+        job_store.enqueue(conn, NewJob(STILL, subject, asset.id, args={"time_s": time_s}, priority=priority.THUMBNAIL, weight=0.0))
     show_poster(conn, asset.id)
 
 
-def extra_jobs(asset_id: str, plan_digest: str, priority: int) -> list[NewJob]:
+def extra_jobs(asset_id: str, plan_digest: str, urgency: int) -> list[NewJob]:
     """What a whole title gets beyond what playing it needs."""
     subject = f"{asset_id}/{plan_digest}"
-    return [NewJob(kind, f"{subject}/{kind}", asset_id, priority=priority, weight=0.0) for kind in (STORYBOARD, PREVIEW)]
+    return [NewJob(kind, f"{subject}/{kind}", asset_id, priority=urgency, weight=0.0) for kind in (STORYBOARD, PREVIEW)]
 
 
 def thumbnail_job(asset_id: str, plan_digest: str, width: int, gop: int) -> NewJob:
     subject = f"{asset_id}/{plan_digest}/{names.thumbnail(width, gop)}"
     args = {"width": width, "gop": gop}
-    return NewJob(THUMBNAIL, subject, asset_id, args=args, priority=INTERACTIVE_PRIORITY, weight=0.0, max_attempts=2)
+    return NewJob(THUMBNAIL, subject, asset_id, args=args, priority=priority.THUMBNAIL, weight=0.0, max_attempts=2)
 
 
 def want_thumbnail(conn: Connection, asset_id: str, plan_digest: str, width: int, gop: int) -> None:

@@ -22,11 +22,11 @@ from datetime import datetime
 from typing import Literal
 
 from catalog.asset import AssetStatus
+from catalog.kinds import AUDIO, ENCODE, PLAN, POSTER, PROBE
 from kit.jobs import Job, State
 
 RenditionStatus = Literal["waiting", "encoding", "ready", "failed"]
 
-PROBE, PLAN, ENCODE, AUDIO, POSTER = "ingest.probe", "transcode.plan", "transcode.encode", "transcode.audio", "transcode.poster"
 WORK = (ENCODE, AUDIO, POSTER)
 _PROBE_SHARE, _PLAN_SHARE, _WORK_SHARE = 0.02, 0.01, 0.96
 _ETA_FROM = 0.02  # below this much work done, a forecast is a guess

@@ -15,7 +15,7 @@ from typing import Literal
 from sqlalchemy import Column, Connection, Float, ForeignKeyConstraint, Integer, Table, Text, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from catalog import lost
+from catalog import lost, priority
 from catalog.tables import renditions
 from kit import job_store
 from kit.db import Json, metadata
@@ -26,7 +26,6 @@ from media.plan import EncodePlan
 Extent = Literal["sampled", "full"]
 
 MEASURE = "transcode.quality"
-PRIORITY = -24  # behind everything that makes a title
 MODEL = "vmaf_v0.6.1"
 POOLING = "harmonic mean and 5th percentile of the pictures that were scored"
 SHORT_SIDE = 1080  # pixels: the model is of a viewer three heights away from a picture of so many lines
@@ -135,7 +134,7 @@ def jobs(asset_id: str, plan: EncodePlan, extent: Extent) -> list[NewJob]:
         return []
     subject = f"{asset_id}/{plan.digest}/quality"
     return [
-        NewJob(MEASURE, f"{subject}/{index}", asset_id, args={"index": index}, priority=PRIORITY, weight=0.0, max_attempts=2)
+        NewJob(MEASURE, f"{subject}/{index}", asset_id, args={"index": index}, priority=priority.QUALITY, weight=0.0, max_attempts=2)
         for index in picked(plan.grid.segment_count, extent)
     ]
 

@@ -19,6 +19,8 @@ from catalog import downloads, pictures, store, track_store
 from catalog.asset import AssetStatus, Stage
 from catalog.demand import segment_job
 from catalog.inventory import Part, What
+from catalog.kinds import AUDIO, INIT, POSTER, PUBLISH
+from catalog.priority import REPAIR
 from kit import job_store
 from kit.jobs import UNFINISHED, Job, NewJob
 from media import keys
@@ -27,8 +29,6 @@ from media.ids import AssetId, PlanDigest
 from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 
-INIT, AUDIO, POSTER, PUBLISH = "transcode.init", "transcode.audio", "transcode.poster", "packager.publish"
-PRIORITY = 50  # before bulk work, behind whoever is waiting for something else
 TRIES = 2  # ways in which one object may be made
 
 _STAGE: Stage = "planned"  # it needs nothing but the plan, and never replaces what is ready
@@ -48,16 +48,16 @@ def job_for(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
     if attempt > 0:
         return None
     if part.what == What.INIT:
-        return NewJob(INIT, f"{subject}/{part.rendition}/init", part.owner, {"rendition": part.rendition}, PRIORITY, 0.0)
+        return NewJob(INIT, f"{subject}/{part.rendition}/init", part.owner, {"rendition": part.rendition}, REPAIR, 0.0)
     if part.what == What.TEXT:  # whoever publishes has every track packed that is not; that a playlist is there already costs nothing
-        return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {}, PRIORITY, 0.0)
+        return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {}, REPAIR, 0.0)
     if part.what == What.PLAYLIST:
-        return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {"rewrite": True}, PRIORITY, 0.0)
+        return NewJob(PUBLISH, f"{subject}/{_STAGE}", part.owner, {"rewrite": True}, REPAIR, 0.0)
     if part.what == What.POSTER and _name(part) == names.POSTER:
-        return NewJob(POSTER, f"{subject}/poster", part.owner, {}, PRIORITY, 0.0)
+        return NewJob(POSTER, f"{subject}/poster", part.owner, {}, REPAIR, 0.0)
     if part.what == What.POSTER:
         time_s = int(_name(part).removeprefix("poster-").removesuffix(".jpg")) / 1000
-        return NewJob(pictures.STILL, f"{subject}/{_name(part)}", part.owner, {"time_s": time_s}, PRIORITY, 0.0)
+        return NewJob(pictures.STILL, f"{subject}/{_name(part)}", part.owner, {"time_s": time_s}, REPAIR, 0.0)
     return None
 
 
@@ -80,17 +80,17 @@ def _picture_job(part: Part) -> NewJob | None:
     if name.startswith("t/"):
         _, width, number = name.split("/")
         job = pictures.thumbnail_job(part.owner, part.plan_digest, int(width), int(number.partition(".")[0]))
-        return replace(job, priority=PRIORITY)
+        return replace(job, priority=REPAIR)
     kind = pictures.PREVIEW if name == names.PREVIEW else pictures.STORYBOARD
-    return next(job for job in pictures.extra_jobs(part.owner, part.plan_digest, PRIORITY) if job.kind == kind)
+    return next(job for job in pictures.extra_jobs(part.owner, part.plan_digest, REPAIR) if job.kind == kind)
 
 
 def _segment_job(part: Part, plan: EncodePlan, attempt: int) -> NewJob | None:
-    alone = replace(segment_job(part.owner, part.plan_digest, part.rendition, part.index), priority=PRIORITY)
+    alone = replace(segment_job(part.owner, part.plan_digest, part.rendition, part.index), priority=REPAIR)
     if plan.sound(part.rendition) is None:
         return alone if attempt == 0 else None
     args = {"renditions": [part.rendition]}
-    whole = NewJob(AUDIO, f"{part.owner}/{part.plan_digest}/{part.rendition}", part.owner, args, PRIORITY, 0.0)
+    whole = NewJob(AUDIO, f"{part.owner}/{part.plan_digest}/{part.rendition}", part.owner, args, REPAIR, 0.0)
     ways = (alone, whole) if part.index == 0 else (whole, alone)  # the first is made alone, as a part of the opening
     return ways[attempt] if attempt < len(ways) else None
 

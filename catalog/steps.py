@@ -12,13 +12,11 @@ stored. It says what it finds damaged once, in the log; `headwater doctor`, /rea
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Connection
 
-from catalog import early, old_jobs, scrub, scrub_store, store, track_store
+from catalog import early, old_jobs, priority, scrub, scrub_store, store, track_store
 from kit import job_store, log, past_jobs
-from kit.jobs import Job, NewJob
+from kit.jobs import Job, daily
 from kit.step import Beat, Step
 from kit.world import World
 from media import keys
@@ -82,11 +80,7 @@ def ask_for_upkeep(conn: Connection, world: World) -> None:
     now, settings = world.clock.now(), world.settings
     old_jobs.ask(conn, now, settings.job_history_days)
     if settings.nightly_scrub_bytes > 0 and now.hour >= _NIGHT_HOUR:
-        job_store.enqueue(conn, scrub_job(now))
-
-
-def scrub_job(now: datetime) -> NewJob:
-    return NewJob(SCRUB, now.date().isoformat(), "", priority=-40, weight=0.0)
+        job_store.enqueue(conn, daily(SCRUB, now, priority.DAILY))
 
 
 def forget_jobs(world: World, _job: Job, beat: Beat) -> int:

@@ -26,14 +26,14 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import early, embedded
+from catalog import early, embedded, priority
+from catalog.kinds import DIGEST, PROBE
 from ingest import checks, container, ffprobe, light, matroska_index, vvc
 from ingest.checks import Accepted, Limits
 from ingest.ffprobe import Found
 from ingest.mp4_fragments import find_fragments
 from ingest.mp4_index import Mp4Index, find_index, make_map, streams
 from ingest.packets import PacketScan, Scan
-from ingest.received import PROBE
 from ingest.table_scan import packet_count, scan
 from kit import job_store, scratch, tools
 from kit.errors import Rejected, StepFailed
@@ -51,8 +51,6 @@ HASH_BYTES = 4 << 20  # read at a time
 DIGEST_BYTES = 16 << 20  # asked of the store at a time
 READ_AHEAD_BYTES = 4096
 
-DIGEST = "ingest.digest"
-DIGEST_PRIORITY = -100  # after everything that anybody waits for
 
 Progress = Callable[[float], None]
 
@@ -345,7 +343,7 @@ def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
         early.drop(conn, job.asset_id)
     catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, sha256=result.sha256, source_map=result.source_map)
     if result.sha256 is None:
-        job_store.enqueue(conn, NewJob(DIGEST, job.asset_id, job.asset_id, priority=DIGEST_PRIORITY, weight=0.0))
+        job_store.enqueue(conn, NewJob(DIGEST, job.asset_id, job.asset_id, priority=priority.DIGEST, weight=0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from catalog import priority
 from ingest import store
 from kit import job_store
-from kit.jobs import Job, NewJob
+from kit.jobs import Job, daily
 from kit.step import Beat, Step
 from kit.storage import OpenMultipart, Storage, StorageRefused
 from kit.world import World
@@ -38,7 +39,7 @@ def abort(storage: Storage, key: str) -> None:
 
 def ask(conn: Connection, now: datetime) -> None:
     """One job for each day (UTC). Asking again does nothing."""
-    job_store.enqueue(conn, NewJob(STRAYS, now.date().isoformat(), "", priority=-40, weight=0.0))
+    job_store.enqueue(conn, daily(STRAYS, now, priority.DAILY))
 
 
 def run(world: World, _job: Job, beat: Beat) -> int:

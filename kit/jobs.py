@@ -67,6 +67,11 @@ class Job:
     started_at: datetime | None = None  # when the present attempt began, or the last one
 
 
+def daily(kind: str, now: datetime, priority: int) -> NewJob:
+    """What is due once a day (UTC), is about no asset, and is the same job however often it is asked for."""
+    return NewJob(kind, now.date().isoformat(), "", priority=priority, weight=0.0)
+
+
 # -- events: what may happen to a job. `epoch` is the claim that the speaker believes to hold.
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from catalog import lost, pictures, quality, store
 from catalog.asset import InitSegment, NewPresentation, Stage, StoredPlaylist
+from catalog.kinds import PUBLISH
 from kit.errors import StepFailed, Unavailable
 from kit.jobs import Job
 from kit.step import Beat, Step
@@ -149,4 +150,4 @@ def require_current(new: NewPresentation, gone: frozenset[str]) -> None:
         raise Overtaken("A rendition was given up while its title was being published.")
 
 
-STEPS = (Step("packager.publish", publish, save),)
+STEPS = (Step(PUBLISH, publish, save),)

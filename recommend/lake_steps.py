@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from catalog import priority
 from kit import job_store
 from kit.errors import StepFailed
-from kit.jobs import Job, NewJob
+from kit.jobs import Job, NewJob, daily
 from kit.step import Beat, Step
 from kit.world import World
 from recommend import lake_store
@@ -25,7 +26,7 @@ _NIGHT_HOUR = 3  # UTC
 def ask_for_compaction(conn: Connection, now: datetime) -> None:
     """One job for each day, from three in the morning on. Asking again does nothing."""
     if now.hour >= _NIGHT_HOUR:
-        job_store.enqueue(conn, NewJob(COMPACT, now.date().isoformat(), "", priority=-30, weight=0.0))
+        job_store.enqueue(conn, daily(COMPACT, now, priority.COMPACTION))
 
 
 def compact(world: World, _job: Job, beat: Beat) -> int:
@@ -40,7 +41,7 @@ def compact(world: World, _job: Job, beat: Beat) -> int:
 def _then_train(conn: Connection, _world: World, job: Job, events: int) -> None:
     """A new model where there is something new to learn from."""
     if events:
-        job_store.enqueue(conn, NewJob(TRAIN, job.subject, "", priority=-40, weight=0.0))
+        job_store.enqueue(conn, NewJob(TRAIN, job.subject, "", priority=priority.DAILY, weight=0.0))
 
 
 def train(world: World, _job: Job, beat: Beat) -> None:

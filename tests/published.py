@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from catalog import demand, store
+from catalog import store
+from catalog.kinds import SEGMENT
 from kit import job_store
 from kit.jobs import Job, State
 from kit.step import Beat
@@ -100,14 +101,14 @@ def record(world: World, made: Published, rendition: str, index: int) -> None:
 def wanted(world: World, made: Published) -> list[tuple[str, int, State]]:
     """What has been asked for so far: rendition, index, and the state of its job."""
     with world.db.connect() as conn:
-        jobs = [job for job in job_store.jobs_of_asset(conn, made.asset) if job.kind == demand.SEGMENT]
+        jobs = [job for job in job_store.jobs_of_asset(conn, made.asset) if job.kind == SEGMENT]
     return [(job.args["rendition"], job.args["index"], job.state) for job in jobs]
 
 
 def make_next(world: World, made: Published) -> tuple[str, int] | None:
     """Plays the worker: claims a wanted segment, if there is one, and makes it."""
     with world.db.begin() as conn:
-        job = job_store.claim(conn, "worker", kinds=[demand.SEGMENT])
+        job = job_store.claim(conn, "worker", kinds=[SEGMENT])
     if job is None:
         return None
     rendition, index = str(job.args["rendition"]), int(job.args["index"])

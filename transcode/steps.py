@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import downloads, pictures, quality, sounds, title_keys
+from catalog import downloads, kinds, pictures, quality, sounds, title_keys
 from catalog.asset import Asset
 from kit import scratch, tools
 from kit.errors import StepFailed
@@ -102,12 +102,12 @@ def save_segments(conn: Connection, _world: World, job: Job, result: Measured) -
 
 
 STEPS = (
-    Step("transcode.plan", plan, save_plan),
-    Step("transcode.init", init_again, save_nothing),
-    Step("transcode.encode", encode, save_segments),
-    Step("transcode.segment", segment, save_segments),
-    Step("transcode.audio", audio, save_segments),
-    Step("transcode.poster", poster, save_poster),
+    Step(kinds.PLAN, plan, save_plan),
+    Step(kinds.INIT, init_again, save_nothing),
+    Step(kinds.ENCODE, encode, save_segments),
+    Step(kinds.SEGMENT, segment, save_segments),
+    Step(kinds.AUDIO, audio, save_segments),
+    Step(kinds.POSTER, poster, save_poster),
     Step(pictures.STILL, still, save_poster),
     Step(pictures.STORYBOARD, storyboard, save_pictures),
     Step(pictures.PREVIEW, preview, save_pictures),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog import early
-from catalog.demand import ENCODE, SEGMENT
+from catalog.kinds import ENCODE, SEGMENT
 from kit import job_store
 from kit.jobs import NewJob
 from media.info import MediaInfo

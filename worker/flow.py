@@ -33,9 +33,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 import catalog.store
-from catalog import downloads, early, embedded, pictures, track_store
+from catalog import downloads, early, embedded, pictures, priority, track_store
 from catalog.asset import Asset, AssetStatus, Stage
-from catalog.demand import ENCODE, SEGMENT, segment_job
+from catalog.demand import segment_job
+from catalog.kinds import AUDIO, DIGEST, ENCODE, PLAN, POSTER, PROBE, PUBLISH, SEGMENT
 from catalog.lost import Lost
 from kit.errors import HeadwaterError, Retry
 from kit.jobs import Job, NewJob
@@ -44,17 +45,11 @@ from media.rendition import VideoRendition
 from packager import dash, hls
 from packager.presentation import planned
 from packager.protection import has_manifest
-from worker import priority
 from worker.books import Books, Manifests, SqlBooks
 
-PROBE, PLAN = "ingest.probe", "transcode.plan"
-AUDIO, POSTER = "transcode.audio", "transcode.poster"
-PUBLISH, PURGE = "packager.publish", catalog.store.PURGE
-DROP = early.DROP
-TEXT, DROP_TEXT = embedded.EXTRACT, track_store.DROP_TEXT
-HIDDEN_TEXT = embedded.HIDDEN
-DIGEST = "ingest.digest"  # nice to have: no title is lost for want of it
-_EXTRAS = (PURGE, DROP, DROP_TEXT, DIGEST, HIDDEN_TEXT, downloads.MAKE, *pictures.EXTRAS)  # whose failure costs the title nothing
+TEXT = embedded.EXTRACT
+_EXTRAS = (catalog.store.PURGE, early.DROP, track_store.DROP_TEXT, DIGEST, embedded.HIDDEN, downloads.MAKE, *pictures.EXTRAS)
+"""Whose failure costs the title nothing."""
 
 # Expected CPU seconds, for weighing progress: only their ratios count. Measured on one core of a 2-core machine (Xeon with AVX-512),
 # 480p to 1080p from a real clip of 1080p: what a frame costs is a straight line in the pixels that are encoded, within 5 %.

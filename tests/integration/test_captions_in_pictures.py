@@ -9,7 +9,7 @@ import pytest
 from captions import line21
 from catalog import embedded, old_jobs, store, track_store
 from catalog.asset import Asset, AssetStatus
-from catalog.demand import ENCODE
+from catalog.kinds import ENCODE
 from catalog.track import Track
 from kit import job_store
 from kit.jobs import UNFINISHED

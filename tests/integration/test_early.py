@@ -14,7 +14,7 @@ import pytest
 import catalog.store
 from catalog import early
 from catalog.asset import Asset, AssetStatus, NewAsset
-from catalog.demand import ENCODE
+from catalog.kinds import AUDIO, ENCODE, POSTER, PROBE
 from ingest import sessions
 from ingest.receive import BodyBroken, Receiver
 from ingest.received import received
@@ -28,7 +28,7 @@ from kit.world import World
 from media import keys
 from tests.clips import Clips
 from tests.eventually import eventually
-from worker.flow import AUDIO, POSTER, PROBE, VideoFlow
+from worker.flow import VideoFlow
 from worker.main import all_duties
 
 PARTS = 3  # of the file, after which it is looked at what has been made

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 import catalog.store
 from catalog.asset import Asset, AssetStatus, NewAsset
-from ingest.probe import DIGEST, PROBE_STEPS
-from ingest.received import PROBE, received
+from catalog.kinds import DIGEST, PROBE
+from ingest.probe import PROBE_STEPS
+from ingest.received import received
 from kit import job_store
 from kit.errors import HeadwaterError
 from kit.jobs import Job, NewJob, State

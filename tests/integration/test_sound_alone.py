@@ -12,6 +12,7 @@ import pytest
 import catalog.store
 from catalog import lost, sounds, views
 from catalog.asset import Asset, AssetStatus
+from catalog.kinds import AUDIO
 from kit import job_store, tools
 from kit.errors import Rejected
 from kit.jobs import Job
@@ -24,7 +25,7 @@ from tests.integration.test_hls_parser import read
 from tests.judged import judged, must_failures
 from tests.presented import STEPS, decoded_samples, present, read_back
 from tests.readback import ffprobe, samples
-from worker.flow import AUDIO, VideoFlow
+from worker.flow import VideoFlow
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from catalog import store
+from catalog import priority, store
 from catalog.asset import Asset, AssetEvent, AssetStatus, NewPresentation, PublishedPresentation, changes, next_status, replaces
-from catalog.demand import AHEAD_PRIORITY, ENCODE, chunks_from, segment_job
+from catalog.demand import chunks_from, segment_job
+from catalog.kinds import ENCODE, PROBE
 from catalog.lost import Lost
-from ingest.received import PROBE, PROBE_PRIORITY
 from kit.errors import NotFound
 from kit.jobs import NewJob
 from media import keys
@@ -120,7 +120,7 @@ class MemoryBooks:
             return
         asset = self.advance(asset_id, AssetEvent.RECEIVED, source_key=keys.source(AssetId(asset_id)))
         if asset.status is not AssetStatus.DELETED:
-            self.jobs.enqueue(self.conn, NewJob(PROBE, asset_id, asset_id, priority=PROBE_PRIORITY))
+            self.jobs.enqueue(self.conn, NewJob(PROBE, asset_id, asset_id, priority=priority.PROBE))
 
     def save_plan(self, asset_id: str, plan: EncodePlan) -> None:
         if self.require(asset_id).status is not AssetStatus.DELETED:
@@ -177,4 +177,4 @@ class MemoryBooks:
             raise NotFound("There is no such segment.", code="segment_not_found")
         self.jobs.enqueue(self.conn, segment_job(asset_id, plan.digest, rendition, index))
         for chunk in chunks_from(plan, index):
-            self.jobs.prefer(self.conn, asset_id, ENCODE, {"chunk": chunk.index}, AHEAD_PRIORITY)
+            self.jobs.prefer(self.conn, asset_id, ENCODE, {"chunk": chunk.index}, priority.AHEAD)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from catalog import kinds
 from catalog.asset import InitSegment, NewPresentation
-from catalog.demand import ENCODE, SEGMENT
 from catalog.store import PURGE
-from ingest.received import PROBE
 from kit.errors import Rejected, StepFailed
 from kit.jobs import Job
 from media import keys
@@ -27,7 +26,6 @@ from packager.presentation import Presentation, planned
 from packager.steps import playlists, require_current, whole
 from tests.simulation.memory_books import MemoryBooks
 from tests.simulation.object_store import Content
-from worker import flow
 
 if TYPE_CHECKING:
     from tests.simulation.pipeline import Pipeline
@@ -247,6 +245,6 @@ def _purge(claim: Claim) -> Run:
 
 
 RUNS: Mapping[str, Callable[[Claim], Run]] = {
-    PROBE: _probe, flow.PLAN: _plan, ENCODE: _encode, SEGMENT: _segment, flow.AUDIO: _audio, flow.POSTER: _poster,
-    flow.PUBLISH: _publish, PURGE: _purge,
+    kinds.PROBE: _probe, kinds.PLAN: _plan, kinds.ENCODE: _encode, kinds.SEGMENT: _segment, kinds.AUDIO: _audio,
+    kinds.POSTER: _poster, kinds.PUBLISH: _publish, PURGE: _purge,
 }  # fmt: skip

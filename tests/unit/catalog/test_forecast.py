@@ -17,7 +17,8 @@ import pytest
 
 from bench.scaling import Done, Task, Title, simulate
 from catalog.asset import AssetStatus
-from catalog.progress import AUDIO, ENCODE, PLAN, POSTER, PROBE, AssetProgress, asset_progress, rendition_progress, tally
+from catalog.kinds import AUDIO, ENCODE, PLAN, POSTER, PROBE
+from catalog.progress import AssetProgress, asset_progress, rendition_progress, tally
 from kit.jobs import Job, State
 
 ZERO = datetime(2026, 11, 22, 12, tzinfo=UTC)
