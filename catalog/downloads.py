@@ -206,10 +206,7 @@ def _file(conn: Connection, row: Row[tuple[object, ...]]) -> File:
 def _state(conn: Connection, row: Row[tuple[object, ...]]) -> tuple[DownloadStatus, float, tuple[str | None, str | None]]:
     if row.sha256 is not None:
         return "ready", 1.0, (None, None)
-    jobs = job_store.jobs.c
-    subject = _subject(row.asset_id, row.plan_digest, row.id)
-    columns = (jobs.state, jobs.progress, jobs.error_code, jobs.error_detail)
-    job = conn.execute(select(*columns).where(jobs.kind == MAKE, jobs.subject == subject)).one_or_none()
+    job = job_store.find(conn, MAKE, _subject(row.asset_id, row.plan_digest, row.id))
     if job is None or job.state in (State.FAILED, State.CANCELLED):
         return "failed", 0.0, (None, None) if job is None else (job.error_code, job.error_detail)
-    return ("making" if job.state == State.RUNNING else "waiting"), job.progress, (None, None)
+    return ("making" if job.state is State.RUNNING else "waiting"), job.progress, (None, None)

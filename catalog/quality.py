@@ -20,7 +20,7 @@ from catalog.tables import renditions
 from kit import job_store
 from kit.db import Json, metadata
 from kit.errors import NotFound
-from kit.jobs import NewJob, State
+from kit.jobs import NewJob
 from media.plan import EncodePlan
 
 Extent = Literal["sampled", "full"]
@@ -146,9 +146,7 @@ def pending(conn: Connection, asset_id: str) -> int:
 
 def failed(conn: Connection, asset_id: str, plan_digest: str) -> int:
     """How many segments could not be scored."""
-    mine = f"{asset_id}/{plan_digest}/"
-    found = [job for job in job_store.jobs_of_asset(conn, asset_id) if job.kind == MEASURE and job.subject.startswith(mine)]
-    return sum(job.state is State.FAILED for job in found)
+    return job_store.given_up(conn, asset_id, MEASURE, f"{asset_id}/{plan_digest}/")
 
 
 def record(conn: Connection, asset_id: str, plan_digest: str, scored: Sequence[Scored]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 
 from catalog import downloads, pictures, store, track_store
 from catalog.asset import AssetStatus, Stage
@@ -22,7 +22,7 @@ from catalog.inventory import Part, What
 from catalog.kinds import AUDIO, INIT, POSTER, PUBLISH
 from catalog.priority import REPAIR
 from kit import job_store
-from kit.jobs import UNFINISHED, Job, NewJob
+from kit.jobs import Job, NewJob
 from media import keys
 from media import pictures as names
 from media.ids import AssetId, PlanDigest
@@ -119,7 +119,7 @@ def ask(conn: Connection, asset_id: str, damaged: Sequence[Part], attempt: int) 
     made: dict[tuple[str, str], Job] = {}
     for new in wanted.values():
         if (new.kind, new.subject) not in made:
-            made[new.kind, new.subject] = _again(conn, new)
+            made[new.kind, new.subject] = job_store.enqueue_again(conn, new)
     return Asked({part.key: made[new.kind, new.subject] for part, new in wanted.items()}, forgotten)
 
 
@@ -128,14 +128,6 @@ def _forget(conn: Connection, part: Part) -> Iterator[tuple[str, MeasuredSegment
     for recorded in store.lock_segments(conn, *where, [part.index]):
         yield part.key, recorded
     store.forget_segments(conn, *where, [part.index])
-
-
-def _again(conn: Connection, new: NewJob) -> Job:
-    """The job, also where the same work was done before. One that is under way already is taken as it is."""
-    jobs = job_store.jobs
-    ended = jobs.c.state.not_in([str(state) for state in UNFINISHED])
-    conn.execute(delete(jobs).where(jobs.c.kind == new.kind, jobs.c.subject == new.subject, ended))
-    return job_store.enqueue(conn, new)
 
 
 def put_back(conn: Connection, parts: Iterable[Part], forgotten: dict[str, MeasuredSegment]) -> None:

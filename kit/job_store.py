@@ -1,4 +1,4 @@
-"""Jobs in PostgreSQL: the only SQL about them.
+"""Jobs in PostgreSQL. Other SQL reads their table, and `kit.past_jobs` removes old rows; nobody else writes it.
 
 Every change goes through `kit.jobs.advance` under a row lock and with the database's clock, so the table in `kit.jobs` is the
 whole truth and the clocks of workers do not matter. Functions take part in the caller's transaction.
@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Float,
     Identity,
@@ -155,6 +156,12 @@ def enqueue_all(conn: Connection, wanted: Sequence[NewJob]) -> tuple[Job, ...]:
     return tuple(found[new.kind, new.subject] for new in wanted)
 
 
+def enqueue_again(conn: Connection, new: NewJob) -> Job:
+    """The job for this work, made now also where the same work was done before. One that is under way is taken as it is."""
+    conn.execute(delete(jobs).where(_of_work(new.kind, new.subject), jobs.c.state.not_in(UNFINISHED)))
+    return enqueue(conn, new)
+
+
 def _enqueue_some(conn: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str, str], Job]:
     unique: dict[tuple[str, str], NewJob] = {}
     for new in wanted:
@@ -166,7 +173,7 @@ def _enqueue_some(conn: Connection, wanted: Sequence[NewJob]) -> dict[tuple[str,
     if any(job.priority >= URGENT for job in found.values()):
         conn.execute(select(func.pg_notify(URGENT_CHANNEL, "")))
     for kind, subject in unique.keys() - found.keys():
-        found[kind, subject] = _job(conn.execute(select(jobs).where(jobs.c.kind == kind, jobs.c.subject == subject)).one())
+        found[kind, subject] = _job(conn.execute(select(jobs).where(_of_work(kind, subject))).one())
     return found
 
 
@@ -176,6 +183,10 @@ def _new_row(new: NewJob) -> dict[str, Any]:
         "id": sortable("job"), "args": dict(new.args), "state": State.QUEUED, "attempt": 0, "epoch": 0, "progress": 0.0, "stats": {},
         "not_before": func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, new.delay_s),
     }  # fmt: skip
+
+
+def _of_work(kind: str, subject: str) -> ColumnElement[bool]:
+    return (jobs.c.kind == kind) & (jobs.c.subject == subject)
 
 
 def _ring(conn: Connection, job_ids: Sequence[str]) -> None:
@@ -263,7 +274,7 @@ def reached(conn: Connection, asset_id: str, level: int) -> int:
 def is_under_way(conn: Connection, kind: str, subject: str) -> bool:
     """Whether that work is done, or will be."""
     going = jobs.c.state.in_((State.SUCCEEDED, *UNFINISHED))
-    return conn.execute(select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.subject == subject, going)).first() is not None
+    return conn.execute(select(jobs.c.id).where(_of_work(kind, subject), going)).first() is not None
 
 
 def heartbeat(conn: Connection, job: Job, progress: float, stats: Mapping[str, Any], lease_s: float = LEASE_S) -> bool:
@@ -338,30 +349,35 @@ def get(conn: Connection, job_id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
+def find(conn: Connection, kind: str, subject: str) -> Job | None:
+    """The job for this work, in whatever state."""
+    row = conn.execute(select(jobs).where(_of_work(kind, subject))).one_or_none()
+    return None if row is None else _job(row)
+
+
 def jobs_of_asset(conn: Connection, asset_id: str) -> list[Job]:
     """All of them, in the order they were made."""
     return [_job(row) for row in conn.execute(select(jobs).where(jobs.c.asset_id == asset_id).order_by(jobs.c.created_at, jobs.c.id))]
 
 
-def unfinished(conn: Connection, asset_id: str, kinds: Iterable[str] | None = None, args: Mapping[str, Any] | None = None) -> int:
-    """How many jobs of the asset (of these kinds, with these arguments among theirs) have not ended yet."""
+def unfinished(conn: Connection, asset_id: str, kinds: Iterable[str] | None = None) -> int:
+    """How many jobs of the asset (of these kinds) have not ended yet."""
     question = select(func.count()).select_from(jobs).where(jobs.c.asset_id == asset_id, jobs.c.state.in_(UNFINISHED))
     if kinds is not None:
         question = question.where(jobs.c.kind.in_(list(kinds)))
-    if args is not None:
-        question = question.where(jobs.c.args.contains(dict(args)))
     return conn.execute(question).scalar_one()
+
+
+def given_up(conn: Connection, asset_id: str, kind: str, beginning: str) -> int:
+    """How many jobs of the asset, of this kind and with a subject that begins so, have failed for good."""
+    question = select(func.count()).select_from(jobs).where(jobs.c.asset_id == asset_id, jobs.c.kind == kind, jobs.c.state == State.FAILED)
+    return conn.execute(question.where(jobs.c.subject.startswith(beginning, autoescape=True))).scalar_one()
 
 
 def waits_because(conn: Connection, code: str) -> bool:
     """Whether a job is queued whose last attempt ended with this code."""
     question = select(jobs.c.id).where(jobs.c.state == State.QUEUED, jobs.c.error_code == code).limit(1)
     return conn.execute(question).one_or_none() is not None
-
-
-def queue_depth(conn: Connection) -> int:
-    """Jobs waiting or running."""
-    return conn.execute(select(func.count()).select_from(jobs).where(jobs.c.state.in_(UNFINISHED))).scalar_one()
 
 
 def figures(conn: Connection) -> tuple[JobFigures, ...]:

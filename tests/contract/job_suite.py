@@ -205,7 +205,7 @@ class History:
         def look(bench: Bench) -> Any:
             raised = bench.do("prefer", asset, "test.step", {"chunk": chunk}, 3)
             under_way = [bench.do("is_under_way", "test.step", f"{number:03}") for number in range(1, 10)]
-            counts = bench.do("unfinished", asset), bench.do("unfinished", asset, ["test.step"], {"chunk": chunk}), bench.do("queue_depth")
+            counts = [bench.do("unfinished", f"ast_{number}") for number in range(3)], bench.do("unfinished", asset, ["test.step"])
             return raised, under_way, counts
 
         return look

@@ -250,7 +250,7 @@ def test_cancelling_an_asset_ends_its_work_and_nobody_elses(engine: Engine) -> N
         assert job_store.unfinished(conn, "ast_1") == 0
         assert not job_store.heartbeat(conn, running, 0.5, {})
         assert [job.state for job in job_store.jobs_of_asset(conn, "ast_1")] == [State.CANCELLED] * 2
-        assert job_store.queue_depth(conn) == 1
+        assert job_store.unfinished(conn, "ast_2") == 1
     assert claimed(engine).asset_id == "ast_2"
 
 

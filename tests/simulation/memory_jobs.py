@@ -159,18 +159,8 @@ class MemoryJobs:
     def jobs_of_asset(self, conn: Transaction, asset_id: str) -> list[Job]:
         return [job for job in conn.db.jobs.values() if job.asset_id == asset_id]  # ids rise as jobs are made
 
-    def unfinished(
-        self, conn: Transaction, asset_id: str, kinds: Collection[str] | None = None, args: Mapping[str, Any] | None = None
-    ) -> int:
-        return sum(
-            job.state in UNFINISHED
-            and (kinds is None or job.kind in kinds)
-            and (args is None or args.items() <= job.args.items())
-            for job in self.jobs_of_asset(conn, asset_id)
-        )  # fmt: skip
-
-    def queue_depth(self, conn: Transaction) -> int:
-        return sum(job.state in UNFINISHED for job in conn.db.jobs.values())
+    def unfinished(self, conn: Transaction, asset_id: str, kinds: Collection[str] | None = None) -> int:
+        return sum(job.state in UNFINISHED and (kinds is None or job.kind in kinds) for job in self.jobs_of_asset(conn, asset_id))
 
     # -- what the sweeper looks after
 
