@@ -18,7 +18,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    ForeignKeyConstraint,
     Index,
     Row,
     Select,
@@ -34,7 +33,7 @@ from sqlalchemy import (
 from catalog import priority
 from catalog.asset import Asset, AssetStatus
 from catalog.plan_store import load_plan
-from catalog.tables import assets
+from catalog.tables import assets, of_rendition
 from kit import ids, job_store
 from kit.db import Timestamp, metadata
 from kit.errors import BadRequest, Conflict, NotFound
@@ -59,9 +58,7 @@ downloads = Table(
     Column("sha256", Text),  # of what was made
     Column("size_bytes", BigInteger),
     Column("created_at", Timestamp, nullable=False, server_default=text("now()")),
-    ForeignKeyConstraint(
-        ["asset_id", "plan_digest", "rendition"], ["renditions.asset_id", "renditions.plan_digest", "renditions.name"], ondelete="CASCADE"
-    ),
+    of_rendition(),
     Index("uq_downloads_file", "asset_id", "plan_digest", "rendition", "suffix", unique=True),
 )
 

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from catalog.asset import Asset, AssetStatus
 from catalog.plan_store import drop_renditions, drop_unused_plans
 from catalog.source_store import save_source_map
-from catalog.store import PURGE, get_asset, lock_asset
+from catalog.store import PURGE, SETTLED_AFTER_S, get_asset, lock_asset
 from catalog.tables import assets, early_sources, presentations
 from catalog.track_store import drop_embedded
 from kit import job_store
@@ -31,7 +31,6 @@ from media import keys
 from media.ids import AssetId, PlanDigest, UploadId
 
 DROP = "catalog.drop"
-SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before can store anything
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, ForeignKeyConstraint, Table, Text, func, literal, select, text, update
+from sqlalchemy import Column, Connection, Table, Text, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.plan_store import SEGMENTS_CHANNEL
-from catalog.tables import presentations
+from catalog.tables import of_rendition, presentations
 from kit.db import Json, Timestamp, metadata
 
 lost_renditions = Table(
@@ -28,9 +28,7 @@ lost_renditions = Table(
     Column("error_code", Text, nullable=False),
     Column("error_detail", Text, nullable=False),
     Column("lost_at", Timestamp, nullable=False, server_default=text("now()")),
-    ForeignKeyConstraint(
-        ["asset_id", "plan_digest", "rendition"], ["renditions.asset_id", "renditions.plan_digest", "renditions.name"], ondelete="CASCADE"
-    ),
+    of_rendition(),
 )
 
 

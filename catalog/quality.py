@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from math import floor
 from typing import Literal
 
-from sqlalchemy import Column, Connection, Float, ForeignKeyConstraint, Integer, Table, Text, select
+from sqlalchemy import Column, Connection, Float, Integer, Table, Text, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog import lost, priority
-from catalog.tables import renditions
+from catalog.tables import of_rendition, renditions
 from kit import job_store
 from kit.db import Json, metadata
 from kit.errors import NotFound
@@ -36,7 +36,6 @@ REFERENCE = (
 )
 SAMPLES = 5  # segments of a sampled measurement
 
-_COLUMNS = (["asset_id", "plan_digest", "rendition"], ["renditions.asset_id", "renditions.plan_digest", "renditions.name"])
 
 quality_scores = Table(
     "quality_scores",
@@ -47,7 +46,7 @@ quality_scores = Table(
     Column("index", Integer, primary_key=True),  # of the segment
     Column("model", Text, nullable=False),
     Column("scores", Json, nullable=False),  # of every EVERYth picture of the segment
-    ForeignKeyConstraint(*_COLUMNS, ondelete="CASCADE"),
+    of_rendition(),
 )
 
 qualities = Table(
@@ -63,7 +62,7 @@ qualities = Table(
     Column("segments", Integer, nullable=False),
     Column("pictures", Integer, nullable=False),
     Column("least", Float),  # the mean that its profile asks for
-    ForeignKeyConstraint(*_COLUMNS, ondelete="CASCADE"),
+    of_rendition(),
 )
 
 

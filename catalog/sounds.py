@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Boolean, Column, Connection, Float, ForeignKeyConstraint, Integer, Table, Text, select, update
+from sqlalchemy import Boolean, Column, Connection, Float, Integer, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from catalog.tables import of_rendition
 from kit.db import metadata
 from media.plan import EncodePlan
 
@@ -28,9 +29,7 @@ sounds = Table(
     Column("integrated_lufs", Float),
     Column("range_lu", Float),
     Column("true_peak_dbtp", Float),
-    ForeignKeyConstraint(
-        ["asset_id", "plan_digest", "rendition"], ["renditions.asset_id", "renditions.plan_digest", "renditions.name"], ondelete="CASCADE"
-    ),
+    of_rendition(),
 )
 
 

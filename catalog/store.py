@@ -115,7 +115,7 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
 
 PURGE = "catalog.purge"
 GIVEN_UP = (AssetStatus.ERRORED, AssetStatus.DELETED)  # nothing more will be made for these
-SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before a deletion can store anything
+SETTLED_AFTER_S = job_store.LEASE_S + 15.0  # after this, no work that was claimed before can store anything
 _NOW = func.clock_timestamp()
 
 # A long source has a megabyte of key frame times, which only the planner needs.

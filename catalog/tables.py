@@ -121,7 +121,12 @@ renditions = Table(
     Index("ix_renditions_plan_digest", "plan_digest"),
 )
 
-_RENDITION = (["asset_id", "plan_digest", "rendition"], ["renditions.asset_id", "renditions.plan_digest", "renditions.name"])
+
+def of_rendition() -> ForeignKeyConstraint:
+    """For a table of what belongs to one rendition: columns `asset_id`, `plan_digest` and `rendition`, and rows that go with it."""
+    names = ["renditions.asset_id", "renditions.plan_digest", "renditions.name"]
+    return ForeignKeyConstraint(["asset_id", "plan_digest", "rendition"], names, ondelete="CASCADE")
+
 
 init_segments = Table(
     "init_segments",
@@ -131,7 +136,7 @@ init_segments = Table(
     Column("rendition", Text, primary_key=True),
     Column("sha256", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
-    ForeignKeyConstraint(*_RENDITION, ondelete="CASCADE"),
+    of_rendition(),
 )
 
 segments = Table(
@@ -146,7 +151,7 @@ segments = Table(
     Column("decode_time_ticks", BigInteger, nullable=False),
     Column("duration_ticks", BigInteger, nullable=False),
     Column("fragments", Json, nullable=False),  # [[offset, size, keyframe_size, duration_ticks], …]
-    ForeignKeyConstraint(*_RENDITION, ondelete="CASCADE"),
+    of_rendition(),
 )
 
 presentations = Table(
@@ -181,7 +186,7 @@ playlists = Table(
     Column("name", Text, primary_key=True),  # of the object below its rendition: index.m3u8, iframes.m3u8
     Column("sha256", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
-    ForeignKeyConstraint(*_RENDITION, ondelete="CASCADE"),
+    of_rendition(),
 )
 
 scrubs = Table(
