@@ -17,9 +17,8 @@ from captions.reading import MAX_BYTES, Read, read
 from captions.resources import Language, Name, TrackChanges, TrackList, TrackResource, track_resource
 from captions.storing import Refresh, stored
 from catalog import store, track_store
-from catalog.asset import Asset, AssetStatus
 from catalog.track import Content, NewTrack
-from kit.errors import BadRequest, HeadwaterError, NotFound, Retry, TooLarge
+from kit.errors import BadRequest, HeadwaterError, Retry, TooLarge
 from kit.world import World
 from media.cues import TrackKind
 from media.language import name_of
@@ -59,14 +58,6 @@ async def _file(request: Request) -> bytes:
     return body
 
 
-def _locked(conn: Connection, asset_id: str) -> Asset:
-    """Raises NotFound, also for a deleted asset."""
-    asset = store.lock_asset(conn, asset_id)
-    if asset.status is AssetStatus.DELETED:
-        raise NotFound(f"There is no asset {asset_id}.", code="asset_not_found")
-    return asset
-
-
 class _Tracks:
     """What the routes do. Everything here blocks."""
 
@@ -75,22 +66,22 @@ class _Tracks:
 
     def listed(self, asset_id: str) -> TrackList:
         with self._world.db.connect() as conn:
-            self._require_alive(conn, asset_id)
+            store.live_asset(conn, asset_id)
             playbacks = store.playbacks_of(conn, [asset_id])[asset_id]
             tracks = track_store.tracks_of(conn, [asset_id])[asset_id]
         return TrackList(data=[track_resource(track, playbacks) for track in tracks])
 
     def one(self, asset_id: str, track_id: str) -> TrackResource:
         with self._world.db.connect() as conn:
-            self._require_alive(conn, asset_id)
+            store.live_asset(conn, asset_id)
             return self._shown(conn, asset_id, track_id)
 
     def add(self, asset_id: str, new: NewTrack, data: bytes) -> TrackResource:
         with self._world.db.connect() as conn:
-            self._require_alive(conn, asset_id)
+            store.live_asset(conn, asset_id)
         content = self._content(asset_id, read(data))
         with self._world.db.begin() as conn:
-            _locked(conn, asset_id)
+            store.lock_live_asset(conn, asset_id)
             track_id = track_store.add_track(conn, asset_id, new)
             return self._filled(conn, asset_id, track_id, content)
 
@@ -98,13 +89,13 @@ class _Tracks:
         self.one(asset_id, track_id)
         content = self._content(asset_id, read(data))
         with self._world.db.begin() as conn:
-            _locked(conn, asset_id)
+            store.lock_live_asset(conn, asset_id)
             return self._filled(conn, asset_id, track_id, content)
 
     def change(self, asset_id: str, track_id: str, changes: TrackChanges) -> TrackResource:
         given = {name: getattr(changes, name) for name in changes.model_fields_set}
         with self._world.db.begin() as conn:
-            _locked(conn, asset_id)
+            store.lock_live_asset(conn, asset_id)
             if given:
                 if given.get("name") == "":
                     given["name"] = name_of(given.get("language") or track_store.get_track(conn, asset_id, track_id).language)
@@ -114,7 +105,7 @@ class _Tracks:
 
     def delete(self, asset_id: str, track_id: str) -> None:
         with self._world.db.begin() as conn:
-            _locked(conn, asset_id)
+            store.lock_live_asset(conn, asset_id)
             track_store.delete_track(conn, track_store.get_track(conn, asset_id, track_id))
             self._refresh(conn, self._world, asset_id)
 
@@ -129,12 +120,6 @@ class _Tracks:
     def _shown(self, conn: Connection, asset_id: str, track_id: str) -> TrackResource:
         playbacks = store.playbacks_of(conn, [asset_id])[asset_id]
         return track_resource(track_store.get_track(conn, asset_id, track_id), playbacks)
-
-    @staticmethod
-    def _require_alive(conn: Connection, asset_id: str) -> None:
-        found = store.slim_assets(conn, [asset_id])
-        if not found or found[0].status is AssetStatus.DELETED:
-            raise NotFound(f"There is no asset {asset_id}.", code="asset_not_found")
 
 
 def router(world: World, authenticate: Any, refresh: Refresh) -> APIRouter:

@@ -91,12 +91,14 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
     "get_asset",
     "is_recorded",
     "list_assets",
+    "live_asset",
     "load_init",
     "load_plan",
     "load_renditions",
     "load_segments",
     "load_source_map",
     "lock_asset",
+    "lock_live_asset",
     "lock_segments",
     "mark_errored",
     "mark_received",
@@ -188,6 +190,22 @@ def lock_asset(conn: Connection, asset_id: str) -> Asset:
     return _asset(row)
 
 
+def live_asset(conn: Connection, asset_id: str) -> Asset:
+    """The asset without key frame times. Raises NotFound, also for a deleted one."""
+    found = slim_assets(conn, [asset_id])
+    if not found or found[0].status is AssetStatus.DELETED:
+        raise _missing(asset_id)
+    return found[0]
+
+
+def lock_live_asset(conn: Connection, asset_id: str) -> Asset:
+    """`lock_asset`, which raises NotFound also for a deleted one."""
+    asset = lock_asset(conn, asset_id)
+    if asset.status is AssetStatus.DELETED:
+        raise _missing(asset_id)
+    return asset
+
+
 def _pattern(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
@@ -275,9 +293,7 @@ def update_details(conn: Connection, asset_id: str, changes: Mapping[str, Any], 
     unknown = set(changes) - {"title", "description", "tags", "external_id", "metadata", "poster_time_s"}
     if unknown:
         raise ValueError(f"not details of an asset: {', '.join(sorted(unknown))}")
-    asset = lock_asset(conn, asset_id)
-    if asset.status is AssetStatus.DELETED:
-        raise _missing(asset_id)
+    asset = lock_live_asset(conn, asset_id)
     check_version(asset, expected_version)
     return _write(conn, asset_id, {**changes, "version": asset.version + 1}) if changes else asset
 

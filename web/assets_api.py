@@ -8,20 +8,20 @@ import re
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sqlalchemy import Connection
 
 from catalog import pictures, store, views
 from catalog.asset import Asset, AssetStatus, NewAsset
 from catalog.store import AssetFilter
 from kit import once
-from kit.errors import BadRequest, NotFound
+from kit.errors import BadRequest
 from kit.world import World
 from media.ids import AssetId
+from web.parameters import AssetPath
 from web.resources import AssetChanges, AssetList, AssetResource, ExternalId, NewImport, Tag, Text, asset_resource
 
 _ETAG = re.compile(r'"v([1-9][0-9]{0,8})"')
-_AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
 _IfMatch = Annotated[str | None, Header(description='The ETag the change is based on, e.g. `"v3"`, or `*`.', examples=['"v3"'])]
 
 
@@ -70,14 +70,6 @@ def present(conn: Connection, world: World, asset: Asset) -> AssetResource:
     return asset_resource(views.load(conn, [asset], world.clock.now())[0])
 
 
-def live_asset(conn: Connection, asset_id: str) -> Asset:
-    """The asset without key frame times. Raises NotFound, also for a deleted one."""
-    found = store.slim_assets(conn, [asset_id])
-    if not found or found[0].status is AssetStatus.DELETED:
-        raise NotFound(f"There is no asset {asset_id}.", code="asset_not_found")
-    return found[0]
-
-
 def _reply(response: Response, asset: Asset) -> None:
     response.headers["ETag"] = etag_of(asset)
 
@@ -119,10 +111,10 @@ def _add_reading(api: APIRouter, world: World) -> None:
         return AssetList(data=[asset_resource(view) for view in shown], next_cursor=following)
 
     @api.get("/v1/assets/{asset_id}")
-    def get_asset(asset_id: _AssetPath, response: Response) -> AssetResource:
+    def get_asset(asset_id: AssetPath, response: Response) -> AssetResource:
         """One asset, with its progress and renditions as they are now."""
         with world.db.connect() as conn:
-            asset = live_asset(conn, asset_id)
+            asset = store.live_asset(conn, asset_id)
             _reply(response, asset)
             return present(conn, world, asset)
 
@@ -155,12 +147,12 @@ def _add_changing(api: APIRouter, world: World) -> None:
             return present(conn, world, store.get_asset(conn, asset.id))
 
     @api.patch("/v1/assets/{asset_id}")
-    def change_asset(asset_id: _AssetPath, body: AssetChanges, response: Response, if_match: _IfMatch = None) -> AssetResource:
+    def change_asset(asset_id: AssetPath, body: AssetChanges, response: Response, if_match: _IfMatch = None) -> AssetResource:
         """Change the words of an asset, and the moment that its poster shows. `external_id: null` and `poster_time_s: null` take away what
         was set; the others cannot be null."""
         changes = changes_of(body)
         with world.db.begin() as conn:
-            expected = None if if_match is None else expected_version(if_match, live_asset(conn, asset_id).version)
+            expected = None if if_match is None else expected_version(if_match, store.live_asset(conn, asset_id).version)
             asset = store.update_details(conn, asset_id, changes, expected_version=expected)
             if "poster_time_s" in changes:
                 pictures.choose_poster(conn, asset)
@@ -168,10 +160,10 @@ def _add_changing(api: APIRouter, world: World) -> None:
             return present(conn, world, asset)
 
     @api.delete("/v1/assets/{asset_id}", status_code=204)
-    def delete_asset(asset_id: _AssetPath, if_match: _IfMatch = None) -> None:
+    def delete_asset(asset_id: AssetPath, if_match: _IfMatch = None) -> None:
         """Delete an asset: its addresses stop working at once, its work is cancelled, its files are removed soon after."""
         with world.db.begin() as conn:
-            asset = live_asset(conn, asset_id)
+            asset = store.live_asset(conn, asset_id)
             store.delete_asset(conn, asset_id, expected_version=expected_version(if_match, asset.version))
 
 

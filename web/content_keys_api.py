@@ -7,20 +7,19 @@ may keep the reply. Viewers of "aes-128" ask elsewhere (`origin.api`).
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.keys import Principal
-from catalog import title_keys
+from catalog import store, title_keys
 from kit import log
 from kit.errors import Forbidden
 from kit.world import World
 from media.protection import Scheme
-from web.assets_api import live_asset
+from web.parameters import AssetPath
 
-_AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
 _EXAMPLE: dict[str, Any] = {
     "scheme": "aes-128", "key_id": "00112233445566778899aabbccddeeff", "kid": "00112233-4455-6677-8899-aabbccddeeff",
     "key": "ffeeddccbbaa99887766554433221100", "key_base64": "/+7dzLuqmYh3ZlVEMyIRAA==",
@@ -56,7 +55,7 @@ def router(world: World, authenticate: Any) -> APIRouter:
     api = APIRouter(tags=["assets"], dependencies=[Depends(authenticate)])
 
     @api.get("/v1/assets/{asset_id}/keys")
-    def list_content_keys(asset_id: _AssetPath, request: Request, response: Response) -> ContentKeyList:
+    def list_content_keys(asset_id: AssetPath, request: Request, response: Response) -> ContentKeyList:
         """The key of an encrypted title, for DRM services. Needs an API key; browser sessions get nothing. Empty for a title that is not
         encrypted, or not planned yet."""
         principal: Principal = request.state.principal
@@ -64,7 +63,7 @@ def router(world: World, authenticate: Any) -> APIRouter:
             raise Forbidden("Content keys are handed to programs with an API key only.", code="key_required")
         response.headers["Cache-Control"] = "no-store"
         with world.db.connect() as conn:
-            live_asset(conn, asset_id)
+            store.live_asset(conn, asset_id)
             about = title_keys.protection_of(conn, asset_id)
             found = None if about is None else title_keys.find(conn, asset_id, about.key_id, world.settings.secret_key)
         if found is None:

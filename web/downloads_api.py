@@ -15,10 +15,9 @@ from sqlalchemy import Connection
 from catalog import downloads, lost, store
 from catalog.asset import Asset, AssetStatus
 from catalog.downloads import File
-from kit.errors import NotFound
 from kit.world import World
+from web.parameters import AssetPath
 
-_AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
 _NAME = r"^[0-9a-z][0-9a-z_-]{0,63}\.(mp4|webm|m4a)$"
 _NamePath = Annotated[str, Path(description="Such as 720p.mp4.", max_length=70)]
 _EXAMPLE: dict[str, Any] = {
@@ -57,13 +56,6 @@ class NewDownload(BaseModel):
     name: str = Field(pattern=_NAME, max_length=70, description="A rendition, and `.mp4` or `.webm`; of sound without pictures, `.m4a`.")
 
 
-def _alive(asset: Asset) -> Asset:
-    """Raises NotFound."""
-    if asset.status is AssetStatus.DELETED:
-        raise NotFound(f"There is no asset {asset.id}.", code="asset_not_found")
-    return asset
-
-
 def _shown(conn: Connection, file: File) -> DownloadResource:
     public = next((item.id for item in store.playbacks_of(conn, [file.asset_id])[file.asset_id] if item.policy == "public"), None)
     error = None if file.error_code is None else DownloadError(code=file.error_code, detail=file.error_detail or "")
@@ -84,10 +76,10 @@ def router(world: World, authenticate: Any) -> APIRouter:
     api = APIRouter(tags=["downloads"], dependencies=[Depends(authenticate)])
 
     @api.get("/v1/assets/{asset_id}/downloads")
-    def list_downloads(asset_id: _AssetPath) -> DownloadList:
+    def list_downloads(asset_id: AssetPath) -> DownloadList:
         """The files that were asked for, and those that can be."""
         with world.db.connect() as conn:
-            asset = _alive(store.get_asset(conn, asset_id))
+            asset = store.live_asset(conn, asset_id)
             made = [_shown(conn, file) for file in downloads.files_of(conn, asset)]
             if asset.status is not AssetStatus.READY or asset.plan_digest is None:
                 return DownloadList(data=made, available=[])
@@ -95,26 +87,26 @@ def router(world: World, authenticate: Any) -> APIRouter:
             return DownloadList(data=made, available=list(names))
 
     @api.get("/v1/assets/{asset_id}/downloads/{name}")
-    def get_download(asset_id: _AssetPath, name: _NamePath) -> DownloadResource:
+    def get_download(asset_id: AssetPath, name: _NamePath) -> DownloadResource:
         """How far a file is."""
         with world.db.connect() as conn:
-            return _shown(conn, _found(conn, _alive(store.get_asset(conn, asset_id)), name))
+            return _shown(conn, _found(conn, store.live_asset(conn, asset_id), name))
 
     @api.post("/v1/assets/{asset_id}/downloads", status_code=202)
-    def ask_for_download(asset_id: _AssetPath, body: NewDownload, response: Response) -> DownloadResource:
+    def ask_for_download(asset_id: AssetPath, body: NewDownload, response: Response) -> DownloadResource:
         """Have a file of a title that is ready made. Asking twice makes one file; one that failed is tried again."""
         with world.db.begin() as conn:
-            asset = _alive(store.lock_asset(conn, asset_id))
+            asset = store.lock_live_asset(conn, asset_id)
             gone = lost.names(conn, asset_id, asset.plan_digest) if asset.plan_digest else frozenset()
             file = downloads.ask(conn, asset, body.name, gone)
             response.headers["Location"] = f"/v1/assets/{asset_id}/downloads/{file.name}"
             return _shown(conn, file)
 
     @api.delete("/v1/assets/{asset_id}/downloads/{name}", status_code=204)
-    def delete_download(asset_id: _AssetPath, name: _NamePath) -> None:
+    def delete_download(asset_id: AssetPath, name: _NamePath) -> None:
         """Delete a file, or take the wish for it back."""
         with world.db.begin() as conn:
-            file = _found(conn, _alive(store.lock_asset(conn, asset_id)), name)
+            file = _found(conn, store.lock_live_asset(conn, asset_id), name)
             downloads.forget(conn, file)
         world.storage.delete(file.key)
 

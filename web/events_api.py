@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from accounts.keys import Principal
+from catalog import store
 from kit.world import World
-from web.assets_api import live_asset
 from web.feed import AssetState, Feed, ResumePoint, follow, resume_point
+from web.parameters import AssetPath
 from web.session import STUDIO
 
 HEARTBEAT_S = 15.0  # shorter than the idle limits of common proxies (nginx: 60 s)
@@ -54,7 +55,7 @@ def router(world: World, feed: Feed, authenticate: Any) -> APIRouter:
 
     def check(asset_id: str) -> None:
         with world.db.connect() as conn:
-            live_asset(conn, asset_id)
+            store.live_asset(conn, asset_id)
 
     @api.get("/v1/assets/events", response_class=EventStream, responses=_STREAM)  # type: ignore[arg-type]
     async def all_events(request: Request, last_event_id: _LastEvent = None) -> EventStream:
@@ -62,9 +63,7 @@ def router(world: World, feed: Feed, authenticate: Any) -> APIRouter:
         return stream(request, None, last_event_id)
 
     @api.get("/v1/assets/{asset_id}/events", response_class=EventStream, responses=_STREAM)  # type: ignore[arg-type]
-    async def asset_events(
-        request: Request, asset_id: Annotated[str, Path(max_length=64)], last_event_id: _LastEvent = None
-    ) -> EventStream:
+    async def asset_events(request: Request, asset_id: AssetPath, last_event_id: _LastEvent = None) -> EventStream:
         """Every change of one asset, its state now first. Ends when the asset is deleted, or the key revoked."""
         await run_in_threadpool(check, asset_id)
         return stream(request, asset_id, last_event_id)

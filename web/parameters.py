@@ -1,11 +1,16 @@
-"""Refuses query parameters that a route does not know, so that a misspelt filter is an error and not a longer list."""
+"""The parameter that most routes share, and the refusal of query parameters that a route does not know, so that a misspelt filter is an
+error and not a longer list."""
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import Annotated
+
+from fastapi import Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+
+AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
 
 
 def known_parameters(dependant: Dependant) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
@@ -14,10 +14,9 @@ from catalog.quality import Extent
 from kit.world import World
 from media.ids import AssetId
 from media.plan import EncodePlan
-from web.assets_api import live_asset
+from web.parameters import AssetPath
 from web.resources import Vmaf, vmaf_resource
 
-_AssetPath = Annotated[str, Path(description="ast_…", max_length=64)]
 _Extent = Annotated[Extent, Query(description="sampled: five segments spread over the title; full: all of them.")]
 
 
@@ -84,7 +83,7 @@ def _point(plan: EncodePlan, index: int, scores: tuple[float, ...]) -> Point:
 
 def _measurable(conn: Connection, asset_id: str) -> EncodePlan:
     """The plan of a title that is whole. Raises NotFound and WrongStatus."""
-    asset = live_asset(conn, asset_id)
+    asset = store.live_asset(conn, asset_id)
     if asset.status is not AssetStatus.READY:
         raise WrongStatus(f"This video is {asset.status}; its quality can be measured when it is ready.")
     return store.load_plan(conn, AssetId(asset_id))
@@ -95,13 +94,13 @@ def router(world: World, authenticate: Any) -> APIRouter:
     api = APIRouter(tags=["quality"], dependencies=[Depends(authenticate)])
 
     @api.get("/v1/assets/{asset_id}/quality")
-    def get_quality(asset_id: _AssetPath) -> QualityResource:
+    def get_quality(asset_id: AssetPath) -> QualityResource:
         """How good each rendition looks, as far as it has been measured."""
         with world.db.connect() as conn:
             return _present(conn, asset_id, _measurable(conn, asset_id))
 
     @api.post("/v1/assets/{asset_id}/quality", status_code=202)
-    def measure_quality(asset_id: _AssetPath, extent: _Extent = "sampled") -> QualityResource:
+    def measure_quality(asset_id: AssetPath, extent: _Extent = "sampled") -> QualityResource:
         """Have a title measured in the background, behind all other work. What has been measured is not measured again."""
         with world.db.begin() as conn:
             plan = _measurable(conn, asset_id)
