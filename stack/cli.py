@@ -28,7 +28,7 @@ from stack import (
     cli_upload,
     cli_validate,
 )
-from stack.cli_output import errors, exit_for
+from stack.cli_output import complain, exit_for
 from stack.data_dir import local_data_dir
 
 
@@ -39,7 +39,7 @@ class Sentences(TyperGroup):
         try:
             return super().invoke(ctx)
         except HeadwaterError as error:
-            errors().print(error.detail, style="red", soft_wrap=True, highlight=False, markup=False)
+            complain(error.detail)
             raise typer.Exit(exit_for(error)) from error
 
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kit import settings
 from kit.errors import HeadwaterError
 from kit.settings import BadSetting
-from stack.cli_output import exit_for, output, print_json
+from stack.cli_output import exit_for, output, print_json, say
+from stack.cli_target import DataDir, Json, open_api
 from stack.exits import Exit
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", envvar="HEADWATER_DATA_DIR", help="Folder of the local Headwater to talk to.")]
 _UNFINISHED = ("waiting", "uploading", "processing")
-
-
-def open_api(data_dir: Path | None) -> Any:
-    from stack.client import Api, find_server
-    from stack.data_dir import local_data_dir
-
-    environment = settings.environment()
-    return Api(find_server(environment, data_dir or local_data_dir(environment)))
 
 
 def status(
@@ -49,9 +38,8 @@ def status(
         if as_json:
             print_json({"url": api.server.url, "ready": True, "unfinished": unfinished})
         else:
-            console = output()
-            console.print(f"{api.server.url} is ready.", soft_wrap=True, highlight=False, markup=False)
-            console.print(tables.assets(unfinished) if unfinished else "Nothing is being processed.")
+            say(f"{api.server.url} is ready.")
+            output().print(tables.assets(unfinished) if unfinished else "Nothing is being processed.")
 
 
 def list_assets(
@@ -72,7 +60,7 @@ def list_assets(
     elif found:
         output().print(tables.assets(found))
     else:
-        output().print("There is no video yet: `headwater upload FILE` sends one." if not filters else "No video fits.", markup=False)
+        say("There is no video yet: `headwater upload FILE` sends one." if not filters else "No video fits.")
 
 
 def delete(
@@ -99,7 +87,7 @@ def delete(
         print_json([{"id": asset_id, "outcome": said} for asset_id, said in outcome.items()])
     else:
         for asset_id, said in outcome.items():
-            output().print(f"{asset_id}  {said}", soft_wrap=True, highlight=False, markup=False)
+            say(f"{asset_id}  {said}")
     if worst:
         raise typer.Exit(worst)
 

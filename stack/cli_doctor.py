@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from kit import settings
 from stack.cli_output import output, print_json
+from stack.cli_target import DataDir, Json
 from stack.exits import Exit
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", envvar="HEADWATER_DATA_DIR", help="Folder of the local Headwater.")]
 Port = Annotated[str, typer.Option("--port", envvar="HEADWATER_PORT", help="Port that `headwater up` would serve at.")]
 
 doctor_app = typer.Typer(invoke_without_command=True, no_args_is_help=False)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.cli_assets import DataDir, Json, open_api
-from stack.cli_output import errors, output, print_json
+from stack.cli_output import complain, errors, print_json, say
+from stack.cli_target import DataDir, Json, open_api
 from stack.exits import Exit
 
 _POLL_S = 1.0
@@ -36,14 +36,14 @@ def download(
         made = _made(api, path, wanted, SystemClock())
         if made["status"] != "ready" or not made["url"]:
             why = (made["error"] or {}).get("detail") or "it has no public address"
-            errors().print(f"{wanted} cannot be fetched: {why}", style="red", soft_wrap=True, highlight=False, markup=False)
+            complain(f"{wanted} cannot be fetched: {why}")
             raise typer.Exit(Exit.FAILED)
         file = target or Path(wanted)
         resumed = _fetch(api, made, file)
     if as_json:
         print_json({**made, "file": str(file), "resumed_bytes": resumed})
     else:
-        output().print(f"{file}  {made['size_bytes']} bytes", soft_wrap=True, highlight=False, markup=False)
+        say(f"{file}  {made['size_bytes']} bytes")
 
 
 def _largest(available: list[str]) -> str:

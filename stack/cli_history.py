@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from stack.cli_output import errors, output, print_json
-from stack.cli_recommend import DataDir, Json, local_world
+from stack.cli_output import errors, print_json, say
+from stack.cli_target import DataDir, Json, local_world
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or TSV, also .gz, or Parquet.")]
 
@@ -23,14 +23,11 @@ def import_history(file: File, *, as_json: Json = False, data_dir: DataDir = Non
     if as_json:
         print_json(asdict(done))
         return
-    output().print(
-        f"{done.rows:,} viewings of {done.titles:,} titles by {done.viewers:,} viewers on {done.days:,} days are in the lake.",
-        highlight=False,
-    )
+    say(f"{done.rows:,} viewings of {done.titles:,} titles by {done.viewers:,} viewers on {done.days:,} days are in the lake.")
     if done.dropped:
-        output().print(f"{done.dropped:,} rows were left out: no viewer, no title, no readable time, or there twice.", highlight=False)
+        say(f"{done.dropped:,} rows were left out: no viewer, no title, no readable time, or there twice.")
     if done.unknown_titles:
-        output().print(f"{done.unknown_titles:,} titles are not in the catalogue: neither asset ids nor external_ids.", highlight=False)
+        say(f"{done.unknown_titles:,} titles are not in the catalogue: neither asset ids nor external_ids.")
 
 
 def add_to(app: typer.Typer) -> None:

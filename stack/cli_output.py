@@ -24,6 +24,16 @@ def errors() -> Console:
     return Console(stderr=True)
 
 
+def say(sentence: str) -> None:
+    """A result, as it is: not folded, not coloured."""
+    output().print(sentence, soft_wrap=True, highlight=False, markup=False)
+
+
+def complain(sentence: str, style: str = "red") -> None:
+    """What is wrong, or worth knowing beside the result."""
+    errors().print(sentence, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
 def exit_for(error: HeadwaterError) -> Exit:
     """The exit code of an expected failure."""
     if isinstance(error, BadSetting):

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.cli_assets import DataDir, Json, open_api
-from stack.cli_output import errors, output, print_json
+from stack.cli_output import complain, errors, output, print_json
+from stack.cli_target import DataDir, Json, open_api
 
 _POLL_S = 1.0
 
@@ -77,7 +77,7 @@ def _say(found: Mapping[str, Any], png: Path | None) -> None:
     said += [f"{found['failed']} segments could not be scored."] if found["failed"] else []
     said += [f"Drawn into {png}."] if png is not None else []
     for sentence in said:
-        errors().print(sentence, style="dim", soft_wrap=True, highlight=False, markup=False)
+        complain(sentence, "dim")
 
 
 def add_to(app: typer.Typer) -> None:

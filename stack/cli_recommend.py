@@ -7,26 +7,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from kit import settings
 from kit.errors import HeadwaterError
 from kit.settings import BadSetting
-from stack.cli_output import errors, output, print_json
-from stack.data_dir import CannotStart, local_data_dir
+from stack.cli_output import errors, output, print_json, say
+from stack.cli_target import DataDir, Json, local_world
 
 if TYPE_CHECKING:
-    from kit.world import World
     from recommend.protocols import Task
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", envvar="HEADWATER_DATA_DIR", help="Folder of the local Headwater.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn; the same seed gives the same model.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Of the solver; 0 means one for each core.")]
 _METRICS = {
@@ -38,24 +32,6 @@ _METRICS = {
 
 def _file(words: str) -> Any:
     return typer.Option(exists=True, dir_okay=False, readable=True, help=words)
-
-
-@contextmanager
-def local_world(data_dir: Path | None) -> Iterator[World]:
-    """The deployment of the environment, else the running local Headwater. Raises CannotStart when there is neither."""
-    from kit.world import open_world
-    from stack.blueprint import DEFAULT_PORT
-    from stack.doctor import settings_of, subject_of
-
-    environment = settings.environment()
-    found = settings_of(subject_of(environment, data_dir or local_data_dir(environment), DEFAULT_PORT))
-    if found is None:
-        raise CannotStart("No Headwater runs here: start it with `headwater up`, or name its folder with --data-dir.")
-    world = open_world(found)
-    try:
-        yield world
-    finally:
-        world.db.dispose()
 
 
 def parse_since(text: str, now: datetime) -> datetime | None:
@@ -196,7 +172,7 @@ def list_models(as_json: Json = False, data_dir: DataDir = None) -> None:
     elif found:
         output().print(tables_recommend.models(found))
     else:
-        output().print("No model has been trained yet: `headwater train` makes one.", markup=False)
+        say("No model has been trained yet: `headwater train` makes one.")
 
 
 @models_app.command("rollback")
@@ -213,7 +189,7 @@ def rollback(
     if as_json:
         print_json({"version": now})
     else:
-        output().print(f"Answering from {now}.", markup=False, highlight=False)
+        say(f"Answering from {now}.")
 
 
 @models_app.command("report")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from kit.settings import BadSetting
-from stack.cli_output import errors, output, print_json
+from stack.cli_output import complain, errors, output, print_json, say
+from stack.cli_target import DataDir, Json, local_world
 from stack.exits import Exit
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kit.storage import ObjectInfo
     from kit.world import World
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", envvar="HEADWATER_DATA_DIR", help="Folder of the local Headwater.")]
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 
@@ -67,7 +65,6 @@ def scrub(
     from catalog.scrub import Options
     from catalog.scrub import scrub as check
     from recommend.recorded import recorded
-    from stack.cli_recommend import local_world
     from stack.progress import BytesProgress
 
     options = Options(asset, parse_percent(sample), repair, parse_rate(rate))
@@ -107,18 +104,17 @@ def _as_json(report: Report, strays: list[ObjectInfo], what: str) -> dict[str, A
 def _say(report: Report, strays: list[ObjectInfo], what: str) -> None:
     from stack import tables_storage
 
-    console = output()
-    console.print(tables_storage.summary(report), highlight=False, markup=False, soft_wrap=True)
+    say(tables_storage.summary(report))
     if report.damaged:
-        console.print(tables_storage.damage(report.damaged))
+        output().print(tables_storage.damage(report.damaged))
     if strays:
         verb = "were deleted" if what == "delete" else "can be removed with --orphans delete"
         size = sum(item.size_bytes for item in strays)
-        console.print(f"{len(strays)} objects ({size} bytes) that nothing names {verb}:", highlight=False, markup=False, soft_wrap=True)
+        say(f"{len(strays)} objects ({size} bytes) that nothing names {verb}:")
         for item in strays[:20]:
-            console.print(f"  {item.key}", highlight=False, markup=False, soft_wrap=True)
+            say(f"  {item.key}")
         if len(strays) > 20:
-            console.print(f"  and {len(strays) - 20} more: --json lists all.", highlight=False, markup=False)
+            say(f"  and {len(strays) - 20} more: --json lists all.")
 
 
 def backup(
@@ -133,7 +129,6 @@ def backup(
     from catalog import scrub_store
     from kit.archive import open_archive
     from stack.backup import backup as make
-    from stack.cli_recommend import local_world
     from stack.progress import BytesProgress
 
     with local_world(data_dir) as world:
@@ -148,7 +143,7 @@ def backup(
         rows = sum(table.rows for table in made.tables)
         kept = "with them" if objects else "without them: keep the bucket too, or say --objects"
         listed = f"{made.objects} objects ({made.object_bytes} bytes) listed, {kept}."
-        output().print(f"{target}: {rows} rows of {len(made.tables)} tables, {listed}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{target}: {rows} rows of {len(made.tables)} tables, {listed}")
     _complain("were missing or damaged and are not in the backup", made.lost)
     if made.lost:
         raise typer.Exit(Exit.FAILED)
@@ -163,7 +158,6 @@ def restore(
     from dataclasses import asdict
 
     from kit.archive import open_archive
-    from stack.cli_recommend import local_world
     from stack.progress import BytesProgress
     from stack.restore import examine
     from stack.restore import restore as bring
@@ -176,8 +170,7 @@ def restore(
         print_json({**asdict(done), "whole": not (done.missing or done.damaged)})
     else:
         found = f"{done.objects} of {done.manifest.objects} objects"
-        said = f"The Headwater of {done.manifest.taken_at[:19]} is back: {done.rows} rows, and {found}."
-        output().print(said, markup=False, highlight=False, soft_wrap=True)
+        say(f"The Headwater of {done.manifest.taken_at[:19]} is back: {done.rows} rows, and {found}.")
     _complain("that the database names are not in the object store", done.missing)
     _complain("are damaged in the backup", done.damaged)
     if done.missing or done.damaged:
@@ -187,7 +180,7 @@ def restore(
 def _complain(what: str, names: Sequence[str]) -> None:
     if names:
         shown = "".join(f"\n  {name}" for name in names[:20]) + (f"\n  and {len(names) - 20} more" if len(names) > 20 else "")
-        errors().print(f"{len(names)} objects {what}:{shown}", style="red", soft_wrap=True, highlight=False, markup=False)
+        complain(f"{len(names)} objects {what}:{shown}")
 
 
 def add_to(app: typer.Typer) -> None:

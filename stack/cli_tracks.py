@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stack.cli_assets import DataDir, Json, open_api
-from stack.cli_output import errors, output, print_json
+from stack.cli_output import complain, output, print_json, say
+from stack.cli_target import DataDir, Json, open_api
 
 tracks = typer.Typer(help="The subtitles, captions and chapters of a video.", no_args_is_help=True)
 _Asset = Annotated[str, typer.Argument(metavar="ASSET_ID", help="The video.")]
@@ -27,7 +27,7 @@ def list_tracks(asset_id: _Asset, as_json: Json = False, data_dir: DataDir = Non
     elif found:
         output().print(_table(found))
     else:
-        output().print("This video has no text yet: `headwater tracks add` adds some.", markup=False)
+        say("This video has no text yet: `headwater tracks add` adds some.")
 
 
 @tracks.command()
@@ -66,18 +66,17 @@ def delete(asset_id: _Asset, track_id: _Track, as_json: Json = False, data_dir: 
     if as_json:
         print_json({"id": track_id, "outcome": "deleted"})
     else:
-        output().print(f"{track_id}  deleted", highlight=False, markup=False)
+        say(f"{track_id}  deleted")
 
 
 def _say(made: Mapping[str, Any], file: str, *, as_json: bool) -> None:
     for problem in made["problems"]:
         where = f"{file}:{problem['line']}" if problem["line"] else file
-        errors().print(f"{where}: {problem['detail']}", style="yellow", soft_wrap=True, highlight=False, markup=False)
+        complain(f"{where}: {problem['detail']}", "yellow")
     if as_json:
         print_json(made)
     else:
-        said = f"{made['id']}  {made['name']} ({made['language']}), {made['cue_count']} cues, {made['status']}"
-        output().print(said, soft_wrap=True, highlight=False, markup=False)
+        say(f"{made['id']}  {made['name']} ({made['language']}), {made['cue_count']} cues, {made['status']}")
 
 
 def _table(rows: Iterable[Mapping[str, Any]]) -> Any:

@@ -13,8 +13,8 @@ from kit import settings
 from kit.clock import Clock
 from kit.errors import HeadwaterError, Unavailable
 from kit.settings import BadSetting
-from stack.cli_assets import DataDir, Json, open_api
-from stack.cli_output import errors, exit_for, output, print_json
+from stack.cli_output import complain, errors, exit_for, print_json, say
+from stack.cli_target import DataDir, Json, open_api
 from stack.exits import Exit
 
 if TYPE_CHECKING:  # asking for help need not wait for an HTTP client
@@ -126,21 +126,17 @@ def _print(api: Api, sent: Sequence[Sent]) -> None:
     for item in sent:
         if item.asset is None:
             assert item.refusal is not None
-            _complain(f"{item.name} was not taken: {item.refusal.detail}")
+            complain(f"{item.name} was not taken: {item.refusal.detail}")
             continue
         lines = [f"File   {item.name}"] if len(sent) > 1 else []
         lines.append(f"Asset  {item.asset['id']}")
         watch = api.watch_url(item.asset)
         if item.asset["status"] == "errored":
-            _complain(f"{item.name} cannot be published: {item.asset['error']['detail']}")
+            complain(f"{item.name} cannot be published: {item.asset['error']['detail']}")
         elif watch:
             lines.append(f"Watch  {watch}")
         for line in lines:
-            output().print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _complain(sentence: str) -> None:
-    errors().print(sentence, style="red", soft_wrap=True, highlight=False, markup=False)
+            say(line)
 
 
 def add_to(app: typer.Typer) -> None:

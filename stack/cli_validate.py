@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from stack.cli_assets import Json
-from stack.cli_output import errors, output, print_json
+from stack.cli_output import complain, print_json, say
+from stack.cli_target import Json
 from stack.exits import Exit
 
 
@@ -24,17 +24,17 @@ def validate(
     try:
         count = wanted_segments(segments)
     except ValueError:
-        errors().print(f"--segments is all, first or a number, not {segments}.", style="red", soft_wrap=True, highlight=False, markup=False)
+        complain(f"--segments is all, first or a number, not {segments}.")
         raise typer.Exit(Exit.USAGE) from None
     try:
         found = run.validate(place, segments=count)
     except NotFetched as error:
-        errors().print(f"{error}.", style="red", soft_wrap=True, highlight=False, markup=False)
+        complain(f"{error}.")
         raise typer.Exit(Exit.UNREACHABLE) from error
     if as_json:
         print_json(report.as_value(found))
     else:
-        output().print(report.as_text(found), soft_wrap=True, highlight=False, markup=False)
+        say(report.as_text(found))
     raise typer.Exit(Exit(report.exit_code(found, strict=strict)))
 
 
