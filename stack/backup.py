@@ -17,7 +17,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from sqlalchemy import Connection
 
 from catalog import inventory
 from kit import dump, scratch
-from kit.archive import Archive
+from kit.archive import Archive, as_file
 from kit.errors import Conflict, HeadwaterError
 from kit.storage import MissingObject
 from kit.storage.verify import Pace, Recorded, sha256_of
@@ -138,18 +138,40 @@ def manifest_of(data: bytes) -> Manifest:
         raise HeadwaterError("The manifest of this backup cannot be read.", code="backup_damaged") from error
 
 
-def _write(archive: Archive, name: str, pieces: Iterable[bytes]) -> File:
-    digest, size = hashlib.sha256(), 0
+class Measured:
+    """Pieces that are passed on once, and what they come to. `size_bytes` and `sha256` are those of the pieces passed on so far."""
 
-    def counted() -> Iterator[bytes]:
-        nonlocal size
-        for piece in pieces:
-            digest.update(piece)
-            size += len(piece)
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self._digest, self.size_bytes = pieces, hashlib.sha256(), 0
+
+    @property
+    def sha256(self) -> str:
+        """Hex."""
+        return self._digest.hexdigest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._digest.update(piece)
+            self.size_bytes += len(piece)
             yield piece
 
-    archive.write(name, counted())
-    return File(name, size, digest.hexdigest())
+
+def opened_late(read: Callable[[str], Iterable[bytes]], name: str) -> Iterator[bytes]:
+    """The pieces that `read` yields, which is called for the first of them: whoever asks for none leaves nothing open."""
+    yield from read(name)
+
+
+def checked(measured: Measured, item: Item, said: str) -> Iterator[bytes]:
+    """The pieces. Raises Lost, with what is `said`, after the last one if they are not the bytes of `item`."""
+    yield from measured
+    if measured.size_bytes != item.size_bytes or item.sha256 not in (None, measured.sha256):
+        raise Lost(said)
+
+
+def _write(archive: Archive, name: str, pieces: Iterable[bytes]) -> File:
+    measured = Measured(pieces)
+    archive.write(name, measured)
+    return File(name, measured.size_bytes, measured.sha256)
 
 
 def _write_table(conn: Connection, archive: Archive, table: dump.TableShape) -> TableFile:
@@ -183,8 +205,6 @@ def _line(item: Recorded) -> str:
 
 def items(pieces: Iterable[bytes]) -> Iterator[Item]:
     """The inventory's lines."""
-    from kit.archive import as_file
-
     with gzip.open(as_file(pieces), "rt", encoding="utf-8") as lines:
         for line in lines:
             yield Item(**json.loads(line))
@@ -220,24 +240,15 @@ def _take(copying: _Copying, listed: Path, final: Path, lost: list[str], told: C
 def _copy(copying: _Copying, item: Item) -> Item | None:
     """The item with the name of its bytes; None when they are not what was recorded."""
     name = f"objects/{item.sha256[:2]}/{item.sha256}" if item.sha256 else f"objects/by-key/{hashlib.sha256(item.key.encode()).hexdigest()}"
-    digest, size = hashlib.sha256(), 0
-
-    def checked() -> Iterator[bytes]:
-        nonlocal size
-        for piece in copying.world.storage.stream(item.key):
-            digest.update(piece)
-            size += len(piece)
-            yield piece
-        if size != item.size_bytes or item.sha256 not in (None, digest.hexdigest()):
-            raise Lost(f"{item.key} is not what was recorded.")
-
-    if item.sha256 is None or copying.there.get(name) != item.size_bytes:  # what an earlier run brought here is checked when it is restored
-        try:
-            copying.archive.write(name, checked())
-        except (Lost, MissingObject):
-            return None
-        copying.there[name] = size
-    return Item(item.key, item.size_bytes, item.sha256 or digest.hexdigest(), item.owner, item.what, name)
+    if item.sha256 is not None and copying.there.get(name) == item.size_bytes:
+        return replace(item, kept=name)  # what an earlier run brought here is checked when it is restored
+    try:
+        measured = Measured(opened_late(copying.world.storage.stream, item.key))
+        copying.archive.write(name, checked(measured, item, f"{item.key} is not what was recorded."))
+    except (Lost, MissingObject):
+        return None
+    copying.there[name] = measured.size_bytes
+    return replace(item, sha256=measured.sha256, kept=name)
 
 
 def _is_recorded(world: World, item: Item) -> bool:

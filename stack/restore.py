@@ -10,7 +10,6 @@ itself stays (its API key) or goes (its own nightly jobs).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from kit.storage import MissingObject
 from kit.world import World
 from media import keys
 from stack import migrate
-from stack.backup import INVENTORY, MANIFEST, File, Item, Lost, Manifest, items, manifest_of
+from stack.backup import INVENTORY, MANIFEST, File, Item, Lost, Manifest, Measured, checked, items, manifest_of, opened_late
 
 _OURS = (keys.SOURCES, keys.PRESENTATIONS, keys.UPLOADS, "lake/", "models/")
 _KEPT, _CLEARED = frozenset({"api_keys"}), ("outbox", "jobs", "scrubs")
@@ -55,14 +54,13 @@ def examine(archive: Archive) -> Manifest:
 
 
 def _require(archive: Archive, file: File) -> None:
-    digest, size = hashlib.sha256(), 0
     try:
-        for piece in archive.read(file.name):
-            digest.update(piece)
-            size += len(piece)
+        measured = Measured(archive.read(file.name))
+        for _ in measured:
+            pass
     except MissingObject as error:
         raise HeadwaterError(f"The backup is not whole: {file.name} is missing.", code="backup_incomplete") from error
-    if (size, digest.hexdigest()) != (file.size_bytes, file.sha256):
+    if (measured.size_bytes, measured.sha256) != (file.size_bytes, file.sha256):
         raise HeadwaterError(f"The backup is damaged: {file.name} is not what was written.", code="backup_damaged")
 
 
@@ -120,21 +118,13 @@ def _bring_objects(world: World, archive: Archive, named: dict[str, Item], told:
     for item in named.values():
         if item.kept and there.get(item.key) != item.size_bytes:
             try:
-                world.storage.put(item.key, as_file(_checked(archive, item)))
+                measured = Measured(opened_late(archive.read, item.kept))
+                kept = checked(measured, item, f"The bytes of {item.key} in the backup are not what they were.")
+                world.storage.put(item.key, as_file(kept))
             except (Lost, MissingObject):
                 yield item.key
         done += item.size_bytes
         told(done)
-
-
-def _checked(archive: Archive, item: Item) -> Iterator[bytes]:
-    digest, size = hashlib.sha256(), 0
-    for piece in archive.read(item.kept):
-        digest.update(piece)
-        size += len(piece)
-        yield piece
-    if (size, digest.hexdigest()) != (item.size_bytes, item.sha256):
-        raise Lost(f"The bytes of {item.key} in the backup are not what they were.")
 
 
 def _load(conn: Connection, archive: Archive, made: Manifest) -> int:
