@@ -26,7 +26,6 @@ api_keys = Table(
 )
 
 _VISIBLE = (api_keys.c.id, api_keys.c.name, api_keys.c.hint, api_keys.c.created_at, api_keys.c.last_used_at, api_keys.c.revoked_at)
-_FIRST_KEY_LOCK = 0x4857_4B45_59  # "HWKEY": held while deciding whether the first key is still to be made
 
 
 def _key(row: RowMapping | dict[str, Any]) -> ApiKey:
@@ -80,11 +79,3 @@ def revoked_among(conn: Connection, key_ids: Collection[str]) -> frozenset[str]:
         return frozenset()
     query = select(api_keys.c.id).where(api_keys.c.id.in_(key_ids), api_keys.c.revoked_at.is_(None))
     return frozenset(key_ids) - frozenset(conn.execute(query).scalars())
-
-
-def ensure_admin_key(conn: Connection) -> str | None:
-    """The secret of a first key when no usable key exists, else None. Safe to call from several processes at once."""
-    conn.execute(select(func.pg_advisory_xact_lock(_FIRST_KEY_LOCK)))
-    if conn.execute(select(api_keys.c.id).where(api_keys.c.revoked_at.is_(None)).limit(1)).first() is not None:
-        return None
-    return create_key(conn, "admin").secret

@@ -252,7 +252,7 @@ def changed_assets(conn: Connection, within_s: float) -> tuple[str, ...]:
 
 
 def tallies(conn: Connection, asset_ids: Sequence[str], now: datetime) -> dict[str, tuple[JobTally, ...]]:
-    """The jobs of several assets, summed up as `catalog.progress.tally` does, by asset id."""
+    """The jobs of several assets, summed up where they are alike, by asset id."""
     jobs = job_store.jobs
     succeeded, running = jobs.c.state == str(State.SUCCEEDED), jobs.c.state == str(State.RUNNING)
     done = jobs.c.weight * case((succeeded, 1.0), else_=jobs.c.progress)

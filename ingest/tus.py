@@ -135,11 +135,6 @@ def parse_metadata(header: str | None) -> dict[str, bytes]:
     return found
 
 
-def format_metadata(values: Mapping[str, bytes]) -> str:
-    """The header that `parse_metadata` reads back."""
-    return ",".join(f"{key} {base64.b64encode(value).decode()}".rstrip(" ") for key, value in values.items())
-
-
 def parse_checksum(header: str | None) -> Checksum | None:
     """Upload-Checksum: `algorithm base64`. Raises BadRequest, also for an algorithm that is not supported (tus, "Checksum")."""
     if header is None:

@@ -149,11 +149,6 @@ class UploadSession:
     created_at: datetime
     completed_at: datetime | None
 
-    @property
-    def parts_end(self) -> int:
-        """Where the stored parts end and the tails begin."""
-        return self.tails[0].start if self.tails else self.offset
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:

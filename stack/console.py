@@ -37,8 +37,8 @@ class UpConsole:
     def begins(self, version: str, data: Path) -> None:
         self._line(f"[bold]Headwater {version}[/], data in {escape(str(data))}")
 
-    def _row(self, title: str, seconds: float, note: str = "") -> None:
-        self._line(f"  {self._tick} {title:<{_WIDTH}}{seconds:6.1f} s{note}")
+    def _row(self, title: str, seconds: float) -> None:
+        self._line(f"  {self._tick} {title:<{_WIDTH}}{seconds:6.1f} s")
 
     def ready(self, part: Part, seconds: float) -> None:
         self._row(TITLES.get(part.name, part.name), seconds)

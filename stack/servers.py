@@ -17,7 +17,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
 import tempfile
 import urllib.error
 import urllib.request
@@ -29,7 +28,7 @@ from urllib.parse import quote
 
 from kit.ids import token
 from stack import binaries
-from stack.child import Child, Owner, Part, PartFailed, environment
+from stack.child import Child, Owner, Part, PartFailed
 
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of a Unix socket, without its final zero
 _LONGEST_SOCKET_NAME = "/postgres/.s.PGSQL.5432"
@@ -59,39 +58,37 @@ def places(data_dir: Path) -> Places:
     return Places(data, data / "logs", run)
 
 
-def free_ports(count: int, taken: Sequence[int] = ()) -> tuple[int, ...]:
+def free_ports(count: int) -> tuple[int, ...]:
     """Loopback ports below the ephemeral range that nobody listens on at this moment."""
     found: list[int] = []
     start = 20_000 + zlib.crc32(token().encode()) % 10_000
     for port in (20_000 + (start + step) % 10_000 for step in range(10_000)):
         if len(found) == count:
             break
-        if port not in taken and port_is_free(port):
+        if port_is_free(port):
             found.append(port)
     return tuple(found)
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+def port_is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for a listener
         try:
-            probe.bind((host, port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return False
     return True
 
 
-def _socket_answers(path: Path, say: bytes = b"", expect: bytes = b"") -> bool:
+def _socket_answers(path: Path, say: bytes, expect: bytes) -> bool:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(1.0)
             client.connect(str(path))
-            if say:
-                client.sendall(say)
-                return client.recv(64).startswith(expect)
+            client.sendall(say)
+            return client.recv(64).startswith(expect)
     except OSError:
         return False
-    return True
 
 
 def http_answers(address: str) -> bool:
@@ -217,12 +214,6 @@ def _is_program(pid: int, name: str) -> bool:
         return Path(os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0])).name.startswith(name)
     except OSError:
         return False
-
-
-def dump_schema(url: str) -> str:
-    """The schema of a database as pg_dump tells it; for tests of migrations."""
-    argv = [str(binaries.postgres_program("pg_dump")), "--schema-only", "--no-owner", url.replace("+psycopg", "")]
-    return subprocess.run(argv, check=True, capture_output=True, text=True, env=environment({})).stdout
 
 
 # Valkey

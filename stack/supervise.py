@@ -96,10 +96,6 @@ class Supervisor:
         self._hurry = self._wanted_to_stop.is_set()
         self._wanted_to_stop.set()
 
-    @property
-    def stop_asked(self) -> bool:
-        return self._wanted_to_stop.is_set()
-
     def children(self) -> list[Child]:
         return [running.child for stage in self._stages for running in stage]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -75,12 +74,6 @@ class LocalStack:
                 self.kill()
                 raise AssertionError(f"headwater up did not become ready:\n{self.said()}\n{self.last_logs()}")
             self._clock.sleep(0.05)
-
-    def ready_after_s(self) -> float:
-        """What it says about its own start."""
-        found = re.search(r"Ready after ([0-9.]+) s", self.said())
-        assert found is not None
-        return float(found.group(1))
 
     def stop(self, ask: signal.Signals = signal.SIGINT) -> int:
         """The exit code."""

@@ -34,7 +34,6 @@ class Swept:
 
     requeued: int
     given_up: int
-    rung_again: int
 
 
 def sweep_jobs(world: World, flow: Flow) -> Swept:
@@ -43,8 +42,8 @@ def sweep_jobs(world: World, flow: Flow) -> Swept:
         late = job_store.expired(conn)
     states = [_expire(world, flow, job) for job in late]
     with world.db.begin() as conn:
-        rung = job_store.ring_again(conn)
-    return Swept(states.count(State.QUEUED), states.count(State.FAILED), rung)
+        job_store.ring_again(conn)
+    return Swept(states.count(State.QUEUED), states.count(State.FAILED))
 
 
 def _expire(world: World, flow: Flow, job: Job) -> State | None:

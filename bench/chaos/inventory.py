@@ -16,8 +16,6 @@ from kit.settings import Settings
 from media import keys
 from media.ids import AssetId, PlanDigest
 
-_UNFINISHED = ("queued", "running")
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -64,7 +62,6 @@ class Work:
     error: str
     due_s: float  # when it could first begin, or could begin again
     started_s: float | None
-    finished_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +149,11 @@ def _open_uploads(conn: Connection) -> tuple[str, ...]:
 
 
 def _jobs(conn: Connection) -> tuple[Work, ...]:
-    def seconds(moment: Any) -> float | None:
-        return None if moment is None else moment.timestamp()
-
     return tuple(
         Work(
             row.id, row.kind, row.subject, row.asset_id, row.state, row.attempt, row.error_code or "",
             max(row.created_at, row.not_before).timestamp(),
-            seconds(row.started_at), seconds(row.finished_at),
+            None if row.started_at is None else row.started_at.timestamp(),
         )
         for row in conn.execute(text("SELECT * FROM jobs ORDER BY created_at, id"))
     )  # fmt: skip

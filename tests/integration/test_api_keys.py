@@ -53,18 +53,6 @@ def test_the_last_use_is_noted_and_not_written_at_every_request(api: Api, world:
     assert api.get("/v1/api_keys").json()["data"][0]["last_used_at"] > first
 
 
-def test_the_first_key_is_made_exactly_once(world: World) -> None:
-    with world.db.begin() as conn:
-        first = store.ensure_admin_key(conn)
-        assert first is not None
-        assert store.ensure_admin_key(conn) is None
-        found = store.find_key(conn, first)
-        assert found is not None
-        store.revoke_key(conn, found.id)
-        again = store.ensure_admin_key(conn)
-    assert again not in (None, first), "an installation without a usable key can be entered by nobody"
-
-
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 101}, {"name": "x", "role": "admin"}, {"name": "a\x00"}])
 def test_input_that_does_not_fit(api: Api, body: dict[str, str]) -> None:
     is_problem(api.post("/v1/api_keys", json=body), 422, "validation_failed")

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, func, select, update
 from catalog import pictures, store, views
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, NewPresentation, PreconditionFailed, WrongStatus
 from catalog.pictures import Made, Picture
-from catalog.progress import tally
 from catalog.store import AssetFilter
 from catalog.tables import plans, segments
 from kit import job_store
@@ -25,6 +24,7 @@ from kit.jobs import NewJob, State
 from kit.world import World
 from media.ids import PlanDigest
 from tests.assets import INFO, SOURCE_DIGEST, a_plan, an_asset, inits_of, segments_of
+from tests.tallies import tally
 
 S, E = AssetStatus, AssetEvent
 

@@ -14,7 +14,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, NullPool, create_engine, inspect, text
 
 from kit.errors import Unavailable
-from stack import migrate, prepare, servers
+from stack import binaries, migrate, prepare
+from stack.child import environment
 from tests.live import TABLE_MODULES, LiveServers
 
 TOP = Path(__file__).parent.parent.parent
@@ -36,7 +37,8 @@ def table_names(url: str) -> set[str]:
 
 def schema(url: str) -> list[str]:
     """Every statement that would make this database, in a comparable order: PostgreSQL's own view, with all constraints and indexes."""
-    lines = servers.dump_schema(url).splitlines()
+    argv = [str(binaries.postgres_program("pg_dump")), "--schema-only", "--no-owner", url.replace("+psycopg", "")]
+    lines = subprocess.run(argv, check=True, capture_output=True, text=True, env=environment({})).stdout.splitlines()
     return sorted(line.strip().rstrip(",") for line in lines if line.strip() and not line.startswith(("--", "\\", "SET ", "SELECT ")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 
 from hypothesis import given
@@ -9,8 +10,6 @@ from hypothesis import strategies as st
 
 from ingest import tus, upload
 from ingest.upload import MAX_PARTS, MIB, Tail
-
-SIZES = st.integers(1, 2**48)
 
 
 @given(st.integers(0, 5 * 2**40))
@@ -46,4 +45,5 @@ def test_tails_stay_few_and_bytes_are_seldom_rewritten(sizes: list[int]) -> None
     )
 )
 def test_metadata_comes_back_as_it_was(values: dict[str, bytes]) -> None:
-    assert tus.parse_metadata(tus.format_metadata(values)) == values
+    header = ",".join(f"{key} {base64.b64encode(value).decode()}".rstrip(" ") for key, value in values.items())
+    assert tus.parse_metadata(header) == values

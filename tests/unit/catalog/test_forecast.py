@@ -18,8 +18,9 @@ import pytest
 from bench.scaling import Done, Task, Title, simulate
 from catalog.asset import AssetStatus
 from catalog.kinds import AUDIO, ENCODE, PLAN, POSTER, PROBE
-from catalog.progress import AssetProgress, asset_progress, rendition_progress, tally
+from catalog.progress import AssetProgress, asset_progress, rendition_progress
 from kit.jobs import Job, State
+from tests.tallies import tally
 
 ZERO = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RUNGS = ("480p", "720p", "1080p")

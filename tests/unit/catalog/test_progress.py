@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.asset import AssetStatus
-from catalog.progress import PROGRESS_AGE_S, JobTally, RenditionProgress, asset_progress, rendition_progress, tally
+from catalog.progress import PROGRESS_AGE_S, JobTally, RenditionProgress, asset_progress, rendition_progress
 from kit.jobs import Job, State
+from tests.tallies import tally
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BEGUN = NOW - timedelta(seconds=20)

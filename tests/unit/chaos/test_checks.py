@@ -31,7 +31,7 @@ WELL = Inventory(
     stored=(Stored(SOURCE, 4, "5a"), Stored(SEGMENT, 9, "5e"), Stored("lake/manifest.json", 2, "00")),
     open_multiparts=(),
     open_uploads=(),
-    jobs=(Work("job_1", "transcode.encode", "s", "ast_1", "succeeded", 2, "", 0.0, 1.0, 2.0),),
+    jobs=(Work("job_1", "transcode.encode", "s", "ast_1", "succeeded", 2, "", 0.0, 1.0),),
 )
 QUIET = {"film": {"p/90p/00000.m4s": "5e", MAIN: "mm"}}
 

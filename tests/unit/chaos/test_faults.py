@@ -43,7 +43,7 @@ def test_who_is_who() -> None:
 
 def test_what_the_broker_is_worth() -> None:
     def job(kind: str, due_s: float, started_s: float | None) -> Work:
-        return Work("job", kind, "s", "ast", "succeeded", 1, "", due_s, started_s, None)
+        return Work("job", kind, "s", "ast", "succeeded", 1, "", due_s, started_s)
 
     found = waits(
         [job("probe", 10, 10.5), job("probe", 20, 20.1), job("plan", 3, 3.2)],

@@ -69,7 +69,6 @@ def test_metadata() -> None:
     header = f"filename {name},is_confidential,  empty ,tags YSxi"
     assert tus.parse_metadata(header) == {"filename": "Ümlaut/..\\x.mp4".encode(), "is_confidential": b"", "empty": b"", "tags": b"a,b"}
     assert tus.parse_metadata(None) == tus.parse_metadata("") == {}
-    assert tus.parse_metadata(tus.format_metadata({"a": b"\x00\xff", "b": b""})) == {"a": b"\x00\xff", "b": b""}
 
 
 @pytest.mark.parametrize("header", ["a YQ==,a Yg==", "a YQ=", "a Y Q", "a !!!!", ",", "a YQ==,", "é YQ==", "a\tb YQ==", "a " + "A" * 8192])
