@@ -26,6 +26,7 @@ from itertools import pairwise
 from math import exp, log
 from pathlib import Path
 
+from bench.figures import keep
 from bench.quality import MODEL, score
 from bench.transcode import machine, make_source, run_plain, spent
 from ingest.probe import probe
@@ -206,10 +207,10 @@ def main() -> int:
             made = {row.encoder: asdict(row) for row in measure(world, cut, hd, folder, picked(args.only))}
             kept = {row["encoder"]: row for row in results.get("rows", ())} if args.only else {}
             results["rows"] = list({**kept, **made}.values())
-            args.out.write_text(json.dumps(results, indent=1) + "\n")
+            keep(results, args.out)
         if args.part != "encoders":
             results["profiles"] = ladders(world, hd, 6, folder)
-            args.out.write_text(json.dumps(results, indent=1) + "\n")
+            keep(results, args.out)
     saved = next((row["at_equal_vmaf"] for row in results.get("rows", ()) if row["encoder"] == label(AV1)), None)
     if saved is None:
         return 0

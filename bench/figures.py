@@ -1,17 +1,30 @@
-"""How the small benches end: their figures on the console and as JSON, and an exit code."""
+"""How benches end: their figures on the console and as JSON, with the revision that was measured, and an exit code."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 
+def commit() -> str:
+    """The revision of this tree, marked when something in it was changed."""
+    argv = ["git", "describe", "--always", "--dirty"]
+    asked = subprocess.run(argv, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or "unknown"
+
+
+def keep(report: Any, out: Path) -> None:
+    """`report` as JSON."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
+
+
 def finish(figures: Any, *, passed: bool, out: Path) -> int:
     """`figures` is a dataclass. Returns the exit code."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(asdict(figures), indent=1) + "\n")
+    keep(asdict(figures), out)
     for name, value in asdict(figures).items():
         print(f"{name:<18} {value}")
     print("passed" if passed else "FAILED")

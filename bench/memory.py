@@ -7,7 +7,6 @@ memory is read every 50 ms, and its own high-water mark at the end. The limit is
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import platform
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 import httpx
 
 from bench.figures import finish
+from bench.stack_run import command_line
 from kit.clock import SystemClock
 from stack import leftovers
 from stack.client import Api, Server
@@ -58,9 +58,8 @@ class Figures:
 
 def api_pid(stack: LocalStack) -> int:
     for pid in leftovers.find(stack.data):
-        with contextlib.suppress(OSError):
-            if b"stack.cli\0api" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
+        if b"stack.cli\0api" in command_line(pid):
+            return pid
     raise SystemExit("The API's process was not found.")
 
 

@@ -11,7 +11,6 @@ with what else the machine does. Writes bench/results/pictures.json. Exit code 1
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -20,9 +19,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
-
-from bench.stack_run import command_line, open_database, upload
+from bench.figures import keep
+from bench.stack_run import client_of, command_line, open_database, upload
 from bench.transcode import machine, make_source
 from catalog import pictures
 from catalog.kinds import AUDIO, ENCODE, POSTER, SEGMENT
@@ -50,8 +48,7 @@ def worker_cpu_s(stack: LocalStack) -> float:
 
 def measure(folder: Path, source: Path) -> tuple[dict[str, float], float]:
     """CPU seconds of programs by kind of job, and those of the worker itself from ready to the last picture."""
-    with local_stack(folder, {}) as stack, httpx.Client(base_url=stack.url, trust_env=False, timeout=600) as api:
-        api.headers["Authorization"] = f"Bearer {stack.api_key}"
+    with local_stack(folder, {}) as stack, client_of(stack) as api:
         engine = open_database(stack)
         asset_id, began_s = upload(api, source), time.monotonic()
         ready_cpu_s: float | None = None
@@ -92,7 +89,7 @@ def main() -> int:
         "cpu_s": spent, "worker_own_cpu_s": own_s, "ladder_cpu_s": round(ladder_s, 2),
         "poster_and_storyboard_ratio": round(ratio, 5), "with_the_worker_itself_ratio": round(with_worker, 5), "target": TARGET,
     }  # fmt: skip
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    keep(report, RESULTS)
     for kind, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         print(f"{kind:24} {seconds:8.2f} CPU s")
     print(f"worker itself, from ready to the last picture: {own_s:.2f} CPU s")

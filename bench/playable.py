@@ -17,7 +17,6 @@ Writes bench/results/playable.json.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import re
@@ -38,6 +37,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from bench.figures import keep
+from bench.stack_run import client_of, command_line, wait_until_ready
 from bench.transcode import machine, run_plain
 from kit.world import World
 from stack import leftovers
@@ -52,7 +53,7 @@ RESULTS = Path(__file__).parent / "results" / "playable.json"
 START_P95_S, MEDIANS_WITHIN_S, SEEK_P95_S = 5.0, 2.0, 4.0
 MUX_MEDIAN_S = {1: 2.0, 10: 9.0, 60: 93.5}  # clips under 1 min, of 5 to 20 min, and over 60 min
 PIECE_BYTES = 1 << 20
-LIMIT_S = 120.0
+LIMIT_S, READY_LIMIT_S = 120.0, 1800.0
 
 _NOTE_FIRST_FRAME = """
 const look = () => {
@@ -161,7 +162,7 @@ class Client:
 
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
-        self._http = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.api_key}"}, trust_env=False, timeout=600)
+        self._http = client_of(stack)
 
     def upload(self, path: Path, pause_s: float = 0.0) -> Uploaded:
         """`pause_s`: after every piece of `PIECE_BYTES`."""
@@ -195,12 +196,8 @@ class Client:
         answer = self._http.get(path)
         return answer.text if answer.status_code == 200 else None
 
-    def ready(self, asset_id: str, limit_s: float = 1800) -> None:
-        until = time.monotonic() + limit_s
-        while self.asset(asset_id)["status"] != "ready":
-            if time.monotonic() > until:
-                raise SystemExit(f"{asset_id} did not become ready within {limit_s:.0f} s")
-            time.sleep(0.5)
+    def ready(self, asset_id: str) -> None:
+        wait_until_ready(self._http, asset_id, READY_LIMIT_S)
 
     def delete(self, asset_id: str) -> None:
         """And wait until nothing works for it any more."""
@@ -213,13 +210,7 @@ class Client:
 
 def encoding(stack: LocalStack) -> bool:
     """Whether an FFmpeg of this stack runs."""
-    for pid in leftovers.find(stack.data):
-        try:
-            if b"ffmpeg" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
-                return True
-        except OSError:
-            continue
-    return False
+    return any(b"ffmpeg" in command_line(pid).split(b"\0")[0] for pid in leftovers.find(stack.data))
 
 
 @contextmanager
@@ -414,8 +405,7 @@ def main() -> int:
         "starts": [asdict(one) | {"median_s": one.median_s, "p95_s": one.p95_s} for one in starts],
         "seeks": asdict(seeks), "throttled": asdict(slow), "playlists_equal": same, "targets": [asdict(item) for item in found],
     }  # fmt: skip
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    keep(report, RESULTS)
     return 0 if all(item.kept for item in found) else 1
 
 

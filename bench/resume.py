@@ -30,7 +30,7 @@ import httpx
 
 import ingest.expiry
 from accounts.store import create_key
-from bench.figures import finish
+from bench.figures import commit, finish
 from kit import settings
 from kit.errors import HeadwaterError
 from kit.settings import Settings
@@ -283,7 +283,6 @@ def measure(live: LiveServers, folder: Path, count: int, uploads: int, seed: int
 
 
 def _figures(tally: Tally, kills: int, objects_left: int, multiparts_left: int, wall_s: float) -> Figures:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     return Figures(
         resumptions=tally.resumptions,
         wanted=tally.wanted,
@@ -298,7 +297,7 @@ def _figures(tally: Tally, kills: int, objects_left: int, multiparts_left: int, 
         resumed_after_s_median=round(statistics.median(tally.after_s), 2),
         wall_s=round(wall_s),
         machine=f"{os.cpu_count()} cores, {platform.machine()}",
-        commit=commit.stdout.strip() or "unknown",
+        commit=commit(),
         python=platform.python_version(),
     )
 

@@ -84,9 +84,7 @@ def record(folder: Path, source: Path, settings: Mapping[str, str], *, pinned: b
             pin_worker(stack)
         engine = open_database(stack)
         try:
-            with httpx.Client(
-                base_url=stack.url, headers={"Authorization": f"Bearer {stack.api_key}"}, trust_env=False, timeout=600
-            ) as api:
+            with client_of(stack) as api:
                 return watch(api, engine, upload(api, source))
         finally:
             engine.dispose()
@@ -97,14 +95,30 @@ def open_database(stack: LocalStack) -> Engine:
     return db.connect(servers.postgres_url(where, data_dir.load_secrets(stack.data).database_password, "headwater"))
 
 
-def upload(api: httpx.Client, source: Path) -> str:
-    """The asset's id."""
-    made = api.post("/v1/uploads", json={"title": source.stem}).raise_for_status().json()
+def client_of(stack: LocalStack) -> httpx.Client:
+    return httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.api_key}"}, trust_env=False, timeout=600)
+
+
+def upload(api: httpx.Client, source: Path, **details: str) -> str:
+    """By one plain PUT. The asset's id."""
+    made = api.post("/v1/uploads", json={"title": source.stem, **details}).raise_for_status().json()
     with source.open("rb") as file:
         size = str(source.stat().st_size)
         api.put(made["url"], content=iter(lambda: file.read(1 << 20), b""), headers={"Content-Length": size}).raise_for_status()
     asset_id: str = made["asset_id"]
     return asset_id
+
+
+def wait_until_ready(api: httpx.Client, asset_id: str, limit_s: float = LIMIT_S) -> dict[str, Any]:
+    """The asset as it is then."""
+    end_s = time.monotonic() + limit_s
+    while True:
+        asset: dict[str, Any] = api.get(f"/v1/assets/{asset_id}").raise_for_status().json()
+        if asset["status"] == "ready":
+            return asset
+        if asset["status"] == "errored" or time.monotonic() > end_s:
+            raise SystemExit(f"{asset_id} is {asset['status']}: {asset['error']}")
+        time.sleep(0.5)
 
 
 def pin_worker(stack: LocalStack) -> None:

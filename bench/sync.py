@@ -31,6 +31,8 @@ from typing import Any
 import httpx
 import imageio_ffmpeg
 
+from bench.figures import keep
+from bench.stack_run import client_of, upload, wait_until_ready
 from bench.transcode import machine
 from tests.local_stack import local_stack
 from tests.media.conftest import world_without_servers
@@ -122,23 +124,13 @@ def offsets(form: str, address: str, duration_s: float, folder: Path) -> Iterato
 
 def publish(api: httpx.Client, source: Path, profile: str) -> dict[str, Any]:
     """The asset, ready."""
-    made = api.post("/v1/uploads", json={"title": f"Sync in {profile}", "profile": profile}).raise_for_status().json()
-    with source.open("rb") as file:
-        api.put(made["url"], content=file, headers={"content-length": str(source.stat().st_size)}).raise_for_status()
-    end_s = time.monotonic() + LIMIT_S
-    while True:
-        asset: dict[str, Any] = api.get(f"/v1/assets/{made['asset_id']}").raise_for_status().json()
-        if asset["status"] == "ready":
-            return asset
-        if asset["status"] == "errored" or time.monotonic() > end_s:
-            raise SystemExit(f"The title is {asset['status']}: {asset['error']}")
-        time.sleep(1)
+    return wait_until_ready(api, upload(api, source, title=f"Sync in {profile}", profile=profile), LIMIT_S)
 
 
 def downloads(api: httpx.Client, asset: dict[str, Any]) -> list[str]:
     """The addresses of its MP4 files, made on request."""
     place = f"/v1/assets/{asset['id']}/downloads"
-    names = [name for name in _names(api.get(place).raise_for_status().json()["available"]) if name.endswith(".mp4")]
+    names = [name for name in api.get(place).raise_for_status().json()["available"] if name.endswith(".mp4")]
     for name in names:
         api.post(place, json={"name": name}).raise_for_status()
     end_s, addresses = time.monotonic() + LIMIT_S, []
@@ -151,19 +143,11 @@ def downloads(api: httpx.Client, asset: dict[str, Any]) -> list[str]:
     return addresses
 
 
-def _names(available: Sequence[Any]) -> list[str]:
-    return [item if isinstance(item, str) else str(item["name"]) for item in available]
-
-
 def run(folder: Path, duration_s: float, profiles: Sequence[str]) -> Iterator[Offset]:
     source = folder / "source.mp4"
     make_source(source, duration_s)
     yield from offsets("source", str(source), duration_s, folder)
-    with (
-        local_stack(folder / "stack", {"HEADWATER_CHUNK_S": "96"}) as stack,
-        httpx.Client(base_url=stack.url, trust_env=False, timeout=600) as api,
-    ):
-        api.headers["Authorization"] = f"Bearer {stack.api_key}"
+    with local_stack(folder / "stack", {"HEADWATER_CHUNK_S": "96"}) as stack, client_of(stack) as api:
         for number, profile in enumerate(profiles):
             asset = publish(api, source, profile)
             base = f"{stack.url}/v/{asset['playback_ids'][0]['id']}"
@@ -192,7 +176,7 @@ def main() -> int:
         "frame_ms": round(frame_ms, 2), "offsets": [asdict(item) for item in found],
     }  # fmt: skip
     before = json.loads(given.out.read_text()) if given.out.exists() else {}
-    given.out.write_text(json.dumps(before | {" and ".join(given.profile or PROFILES): report}, indent=1) + "\n")
+    keep(before | {" and ".join(given.profile or PROFILES): report}, given.out)
     print(f"{'':8}{'codec':8}{'start':>10}{'middle':>10}{'end':>10}   ms, sound after picture")
     for form, codec in dict.fromkeys((item.form, item.codec) for item in found):
         row = [item.offset_ms for item in found if (item.form, item.codec) == (form, codec)]

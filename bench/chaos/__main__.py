@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.chaos import measure, run
 from bench.chaos.report import as_text
+from bench.figures import keep
 
 PARTS = ("attack", "recovery", "broker")
 
@@ -67,8 +68,7 @@ def main() -> int:
             (folder / part).mkdir()
             kept[part], passed = _do(part, folder / part, chosen)
             failed += [] if passed else [part]
-            chosen.out.parent.mkdir(parents=True, exist_ok=True)
-            chosen.out.write_text(json.dumps(kept, indent=1) + "\n")
+            keep(kept, chosen.out)
     finally:
         if chosen.keep:
             say(f"Everything is in {folder}.")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.chaos.checks import Finding
 from bench.chaos.client import Sent
 from bench.chaos.inflict import Account
 from bench.chaos.inventory import Inventory
+from bench.figures import commit
 
 LIMIT_S = 75.0
 _SHOWN = 30
@@ -42,11 +41,8 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 def machine() -> dict[str, Any]:
     """Where and of what this was measured."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True, cwd=Path(__file__).parent
-    )
     return {
-        "commit": asked.stdout.strip() or "unknown", "cores": os.cpu_count(), "machine": platform.machine(), "kernel": platform.release(),
+        "commit": commit(), "cores": os.cpu_count(), "machine": platform.machine(), "kernel": platform.release(),
         "python": platform.python_version(), "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
