@@ -7,6 +7,7 @@ in a thread of this process. Tests and `bench.origin` drive it.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import socket
 import subprocess
@@ -35,6 +36,7 @@ from origin.waiting import Waiting
 from stack import binaries
 from stack.servers import free_ports
 
+USER = "root" if os.geteuid() == 0 else None  # that nginx's workers are: what a test writes is nobody else's to read
 _REQUEST = re.compile(rb"(GET|HEAD|PUT|POST|DELETE) (/[^ ]*) HTTP/1\.1\r\n")
 
 
@@ -193,7 +195,7 @@ class Rig:
 
 
 @contextmanager
-def rig(world: World, folder: Path, *, user: str | None) -> Iterator[Rig]:
+def rig(world: World, folder: Path, *, user: str | None = USER) -> Iterator[Rig]:
     """The whole path. `world` reaches the store directly; what runs here goes through the relay instead."""
     with CountingRelay(world.settings.s3_endpoint) as relay:
         through_relay = dataclasses.replace(world.settings, s3_endpoint=relay.address, delivery="accel")

@@ -10,13 +10,8 @@ import pytest
 from catalog import store
 from catalog.asset import AssetEvent, AssetStatus, NewAsset, NewPresentation
 from kit.world import World
-from tests.api_client import Api, is_problem, open_api
+from tests.api_client import Api, is_problem
 from tests.assets import a_plan, an_asset, segments_of
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
 
 
 def make(world: World, status: AssetStatus = AssetStatus.WAITING, new: NewAsset | None = None) -> str:

@@ -16,7 +16,7 @@ from catalog.asset import AssetEvent, AssetStatus, NewPresentation
 from kit import job_store
 from kit.jobs import NewJob
 from kit.world import World
-from tests.api_client import Api, is_problem, open_api, served
+from tests.api_client import Api, is_problem, served
 from tests.assets import a_plan, an_asset
 from web import events_api
 
@@ -54,17 +54,6 @@ class Events:
 
     def is_over(self) -> bool:
         return next(self._lines, None) is None
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
-
-
-@pytest.fixture
-def address(api: Api) -> Iterator[str]:
-    with served(api.app) as found:
-        yield found
 
 
 @contextmanager

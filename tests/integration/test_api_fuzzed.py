@@ -7,7 +7,6 @@ Seeded and bounded: the same requests every time. `HEADWATER_FUZZ_EXAMPLES` in t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
@@ -19,23 +18,12 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from kit.world import World
-from tests.api_client import Api, open_api, served
+from tests.api_client import Api
 from tests.assets import an_asset
 
 EXAMPLES = int(os.environ.get("HEADWATER_FUZZ_EXAMPLES", "5"))
 ENDLESS = {"/v1/assets/events", "/v1/assets/{asset_id}/events"}  # streams: tests/integration/test_api_events.py asks these
 TIMEOUT_S = 30
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
-
-
-@pytest.fixture
-def address(api: Api) -> Iterator[str]:
-    with served(api.app) as found:
-        yield found
 
 
 @pytest.fixture

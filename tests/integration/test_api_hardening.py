@@ -35,11 +35,6 @@ class Operation:
         return re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "x"), self.path)
 
 
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
-
-
 def operations(api: Api) -> Iterator[Operation]:
     """Every operation of the published document."""
     document = api.get("/v1/openapi.json", signed=False).json()

@@ -21,18 +21,13 @@ from kit.sandbox import Confinement
 from kit.step import Beat, Step, run_step
 from kit.storage.s3 import open_storage
 from kit.world import World
-from tests.api_client import Api, open_api
+from tests.api_client import Api
 from web import health
 from web.app import create_app
 from web.broker_ping import ping
 from worker.flow import VideoFlow
 
 NOBODY = "127.0.0.1:9"  # the discard port: nothing listens there
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
 
 
 def ready(world: World) -> tuple[int, dict[str, Any]]:

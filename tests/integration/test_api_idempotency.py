@@ -16,11 +16,6 @@ from tests.api_client import Api, is_problem, open_api
 KEY = {"Idempotency-Key": "order-1"}
 
 
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
-
-
 def upload(api: Api, title: str = "Film", **headers: str) -> Any:
     return api.post("/v1/uploads", json={"title": title}, headers={**KEY, **headers})
 

@@ -8,12 +8,7 @@ from sqlalchemy import select, text
 from accounts import store
 from accounts.keys import digest
 from kit.world import World
-from tests.api_client import Api, is_problem, open_api
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
+from tests.api_client import Api, is_problem
 
 
 def test_a_key_is_shown_once_and_stored_as_a_hash(api: Api, world: World) -> None:

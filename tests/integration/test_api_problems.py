@@ -12,7 +12,7 @@ import pytest
 
 from kit import db
 from kit.world import World
-from tests.api_client import Api, is_problem, open_api
+from tests.api_client import Api, is_problem
 from web.app import create_app
 from web.envelope import loggable_path
 from web.problem_codes import PROBLEMS
@@ -21,11 +21,6 @@ PUBLIC = {
     "/healthz", "/readyz", "/metrics", "/v1/problems", "/v1/problems/{code}", "/v1/tus/{upload_id}/{token}",
 }  # fmt: skip
 PLAYBACK = "/v/{playback_id}/"  # what viewers ask for
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from kit.world import World
-from tests.api_client import Api, open_api
+from tests.api_client import Api
 from web.problem_codes import PROBLEMS, table
 
 TOP = Path(__file__).parents[2]
@@ -28,11 +27,6 @@ ABSTRACT = {"upload_gone"}  # the parent of the errors that carry codes of their
 def text_of(path: Path) -> str:
     """A source file; nothing for the table itself."""
     return "" if path.name == "problem_codes.py" else path.read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
 
 
 @pytest.fixture

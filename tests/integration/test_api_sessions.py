@@ -31,11 +31,6 @@ class ShiftedClock(SystemClock):
 
 
 @pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
-
-
-@pytest.fixture
 def open_studio(world: World) -> Api:
     opened = dataclasses.replace(world, settings=dataclasses.replace(world.settings, studio="open"))
     return open_api(opened)

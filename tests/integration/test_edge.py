@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import gzip
-import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -24,20 +23,11 @@ from media import keys
 from origin.edge import EdgeSettings
 from origin.edge_files import prepare
 from stack import binaries
-from tests.edge_rig import Rig, rig
+from tests.edge_rig import Rig
 from tests.published import POSTER, Published, publish, published
 from tests.titles import names_of, new_asset, plan_of, put_objects, save_tables, title_of
 
-USER = "root" if os.geteuid() == 0 else None
 IMMUTABLE = "public, max-age=31536000, immutable"
-
-
-@pytest.fixture
-def edge(world: World, tmp_path: Path) -> Iterator[Rig]:
-    with rig(world, tmp_path, user=USER) as running:
-        yield running
-        assert "[emerg]" not in running.log()
-        assert "[alert]" not in running.log()
 
 
 @pytest.fixture

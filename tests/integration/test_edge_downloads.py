@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from catalog import downloads, store
 from catalog.downloads import MadeFile
 from kit.world import World
-from tests.edge_rig import Rig, rig
+from tests.edge_rig import Rig
 from tests.published import published
-
-USER = "root" if os.geteuid() == 0 else None
-
-
-@pytest.fixture
-def edge(world: World, tmp_path: Path) -> Iterator[Rig]:
-    with rig(world, tmp_path, user=USER) as running:
-        yield running
 
 
 def test_files_are_passed_on_by_range_and_not_kept(edge: Rig, world: World) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +19,13 @@ from tests.edge_rig import Rig, rig
 from tests.eventually import eventually
 from tests.published import Published, make_next, planned, wanted
 
-USER = "root" if os.geteuid() == 0 else None
 VIEWERS = 1000
 
 
 @contextmanager
 def edge_of(world: World, folder: Path, wait_s: float) -> Iterator[Rig]:
     impatient = dataclasses.replace(world, settings=dataclasses.replace(world.settings, segment_wait_s=wait_s))
-    with rig(impatient, folder, user=USER) as running:
+    with rig(impatient, folder) as running:
         yield running
         assert "[alert]" not in running.log()
 

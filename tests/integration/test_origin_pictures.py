@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +16,8 @@ from kit import job_store
 from kit.world import World
 from media import keys
 from media import pictures as names
-from tests.edge_rig import Rig, rig
+from tests.edge_rig import Rig
 from tests.published import POSTER, Published, planned, published
-
-USER = "root" if os.geteuid() == 0 else None
-
-
-@pytest.fixture
-def edge(world: World, tmp_path: Path) -> Iterator[Rig]:
-    with rig(world, tmp_path, user=USER) as running:
-        yield running
 
 
 @pytest.fixture

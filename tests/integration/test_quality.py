@@ -15,7 +15,7 @@ from kit import job_store, tools
 from kit.errors import StepFailed
 from kit.step import run_step
 from kit.world import World
-from tests.api_client import Api, is_problem, open_api
+from tests.api_client import Api, is_problem
 from tests.clips import Clips
 from tests.integration.test_pictures import Encoded, encoded
 from tests.integration.test_transcode_steps import described, do, planned
@@ -28,11 +28,6 @@ from transcode.quality_steps import film
 from transcode.running import run
 from transcode.title import open_title
 from worker.flow import VideoFlow
-
-
-@pytest.fixture
-def api(world: World) -> Api:
-    return open_api(world)
 
 
 def test_a_title_is_measured_on_demand_and_shows_its_figures(world: World, api: Api, clips: Clips) -> None:
