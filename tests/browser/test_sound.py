@@ -77,9 +77,10 @@ def test_one_track_is_no_choice(visit: Open, short_film: Film) -> None:
     expect(page.locator(".menu-sound")).to_be_hidden()
 
 
-def test_shaka_offers_both_languages_in_both_forms(visit: Open, spoken: Film, shaka_script: Path) -> None:
+@pytest.mark.parametrize("manifest", ["main.m3u8", "manifest.mpd"])
+def test_shaka_offers_both_languages_in_both_forms(visit: Open, spoken: Film, shaka_script: Path, manifest: str) -> None:
     page = shaka_page(visit, shaka_script).page
-    page.evaluate("(address) => begin(address)", f"/v/{spoken.playback_id}/main.m3u8")
+    page.evaluate("(address) => begin(address)", f"/v/{spoken.playback_id}/{manifest}")
     found = page.evaluate("player.getVariantTracks().map((track) => [track.language, track.channelsCount])")
     assert {(language, channels) for language, channels in found} >= {("en", 2), ("de", 2), ("en", 6)}
     assert not [codec for codec in page.evaluate("player.getVariantTracks().map((track) => track.audioCodec)") if "ec-3" in codec]
