@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recommend import loaders, metrics, protocols, published, sampled
+from recommend.choice import Ask, choose
 from recommend.dataset import build
 from recommend.evaluation import Entrant, ask, tabulate, without_hits
 from recommend.interactions import Interactions, from_codes
@@ -274,6 +275,40 @@ def test_known_sets_are_checked_against_the_published_figure() -> None:
     assert published.self_check("leave-one-out", shape, {"hr@10": 0.458}, {"hr@10": 0.002})["agrees"] is True
     assert published.self_check("leave-one-out", shape, {"hr@10": 0.458}, {"hr@10": 0.001})["agrees"] is False
     assert published.self_check("full-ranking", shape, {"hr@10": 0.4535}) == {"set": None, "published_popularity": {}, "agrees": None}
+
+
+def drifting(viewers: int = 90, titles: int = 12) -> Interactions:
+    """Everybody watches eight titles of one taste of three, and then four of another: what comes next is of the second."""
+    rng = np.random.default_rng(2)
+    rows = []
+    for viewer in range(viewers):
+        first, second = rng.permutation(3)[:2]
+        watched = [*(first * titles + rng.permutation(titles)[:8]), *(second * titles + rng.permutation(titles)[:4])]
+        rows += [(viewer, int(title), float(number)) for number, title in enumerate(watched)]
+    who, what, when = (list(column) for column in zip(*rows, strict=True))
+    return from_codes(who, what, when, [f"v{n:02d}" for n in range(viewers)], [f"t{n:02d}" for n in range(3 * titles)])
+
+
+def test_where_the_newest_titles_say_most_the_walk_starts_from_them() -> None:
+    """Chosen on validation: where the order says something it fades, and where there is none it is not asked."""
+    ask_last = Ask("last", factors=8, epochs=4, threads=1, short=False)
+    found = choose(drifting(), ask_last)
+    tried = {trial.settings["fade"]: trial.value for trial in found.trials if trial.what == "rp3beta"}
+    assert found.walk.fade > 0
+    assert tried[found.walk.fade] > tried[0] + 0.1
+    assert choose(drifting(), replace(ask_last, cut="share")).walk.fade == 0
+
+
+def test_of_a_dense_history_the_factors_see_more_than_the_walk() -> None:
+    bounds = Bounds(dense_pairs_at_most=200, factor_pairs_at_most=500)
+    (fold,) = folds(drifting(), "last", WeightSettings(), seed=1, bounds=bounds)
+    assert fold.thinned
+    assert fold.fit.values.nnz <= 200
+    found = choose(drifting(), Ask("last", factors=8, epochs=4, threads=1, short=False, limits=bounds))
+    again = choose(drifting(), Ask("last", factors=8, epochs=4, threads=1, short=False, limits=replace(bounds, factor_pairs_at_most=200)))
+    first, second = ({trial.value for trial in one.trials if trial.what == "rp3beta"} for one in (found, again))
+    assert first == second
+    assert [trial for trial in found.trials if trial.what == "als"] != [trial for trial in again.trials if trial.what == "als"]
 
 
 def test_of_many_viewers_some_are_asked_and_the_rest_still_train() -> None:
