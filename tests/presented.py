@@ -65,6 +65,12 @@ def present(
         return catalog.store.get_asset(conn, asset.id)
 
 
+def work(world: World) -> None:
+    """Run every step until nothing is left to do."""
+    while run_step(world, STEPS, VideoFlow(), "test"):
+        pass
+
+
 def _published(world: World, asset: AssetId) -> bool:
     with world.db.connect() as conn:
         return catalog.store.current_presentation(conn, asset) is not None

@@ -17,11 +17,17 @@ _numbers = itertools.count()
 
 
 def a_title(
-    world: World, title: str = "A film", *, tags: Sequence[str] = (), policy: PlaybackPolicy = "public", ready: bool = True
+    world: World,
+    title: str = "A film",
+    *,
+    description: str = "",
+    tags: Sequence[str] = (),
+    policy: PlaybackPolicy = "public",
+    ready: bool = True,
 ) -> Asset:
     """An asset of `DURATION_S` seconds, ready to be watched or still being prepared."""
     with world.db.begin() as conn:
-        asset = store.create_asset(conn, NewAsset(title=title, tags=tuple(tags), playback_policy=policy))
+        asset = store.create_asset(conn, NewAsset(title=title, description=description, tags=tuple(tags), playback_policy=policy))
         store.mark_received(conn, asset.id, source_key="s", size_bytes=9)
         store.set_source_info(conn, asset.id, INFO, SOURCE_DIGEST)
         if ready:

@@ -220,16 +220,20 @@ window.player = player;
 _SHAKA_PAGE = '<!doctype html><title>Shaka</title><video muted playsinline width="640"></video><script src="/shaka-test.js"></script>'
 
 
-@pytest.fixture(scope="session")
-def shaka_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shaka Player and the few lines above, as one file."""
+def bundled(source: str, made: Path) -> Path:
+    """A script with all that it imports, as one file."""
     build_hook.install_packages(dev=True)
     node, _ = build_hook.find_node()
-    made = tmp_path_factory.mktemp("shaka") / "shaka-test.js"
     esbuild = build_hook.HERE / "node_modules" / "esbuild" / "bin" / "esbuild"
     argv = [node, str(esbuild), "--bundle", "--minify", "--format=iife", "--loader=js", f"--outfile={made}", "--log-level=error"]
-    subprocess.run(argv, input=_SHAKA, cwd=build_hook.HERE, text=True, check=True)
+    subprocess.run(argv, input=source, cwd=build_hook.HERE, text=True, check=True)
     return made
+
+
+@pytest.fixture(scope="session")
+def shaka_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shaka Player and the few lines above."""
+    return bundled(_SHAKA, tmp_path_factory.mktemp("shaka") / "shaka-test.js")
 
 
 def shaka_page(visit: Open, script: Path) -> Visit:

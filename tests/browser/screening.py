@@ -44,9 +44,9 @@ def next_frame(page: Page) -> float:
     return shown
 
 
-def seek(page: Page, to_s: float) -> float:
+def seek(page: Page, to_s: float, video: str = VIDEO) -> float:
     """Jumps and waits for the frame there."""
-    shown: float = page.eval_on_selector(VIDEO, _SEEK, to_s)
+    shown: float = page.eval_on_selector(video, _SEEK, to_s)
     return shown
 
 

@@ -11,9 +11,8 @@ import imageio_ffmpeg
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Film, Open, Studio, shaka_page
+from tests.browser.conftest import Film, Open, Studio, bundled, shaka_page
 from tests.eventually import eventually
-from web.frontend import build_hook
 
 SECONDS = 8
 SRT = "1\n00:00:00,500 --> 00:00:07,000\nGood evening\n"
@@ -56,13 +55,7 @@ def _manifest(studio: Studio, film: Film) -> str:
 
 @pytest.fixture(scope="module")
 def dash_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    build_hook.install_packages(dev=True)
-    node, _ = build_hook.find_node()
-    made = tmp_path_factory.mktemp("dashjs") / "dash-test.js"
-    esbuild = build_hook.HERE / "node_modules" / "esbuild" / "bin" / "esbuild"
-    argv = [node, str(esbuild), "--bundle", "--minify", "--format=iife", "--loader=js", f"--outfile={made}", "--log-level=error"]
-    subprocess.run(argv, input=_DASH_JS, cwd=build_hook.HERE, text=True, check=True)
-    return made
+    return bundled(_DASH_JS, tmp_path_factory.mktemp("dashjs") / "dash-test.js")
 
 
 def _begin(visit: Open, script: Path, film: Film) -> Page:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser import screening
 from tests.browser.conftest import Film, Open, shaka_page
 
 
@@ -21,21 +22,6 @@ def shaka(visit: Open, film: Film, shaka_script: Path) -> Page:
     page = shaka_page(visit, shaka_script).page
     page.evaluate("(address) => begin(address)", f"/v/{film.playback_id}/main.m3u8")
     return page
-
-
-_SEEK = """(to) => new Promise((resolve, reject) => {
-  const video = document.querySelector("video");
-  const timer = setTimeout(() => reject(new Error("no frame after seeking to " + to)), 20000);
-  const look = (_, frame) => {
-    if (frame.mediaTime > to || frame.mediaTime < to - 0.1) video.requestVideoFrameCallback(look);
-    else { clearTimeout(timer); clearInterval(again); resolve(frame.mediaTime); }
-  };
-  video.pause();
-  video.requestVideoFrameCallback(look);
-  video.currentTime = to;
-  // A busy page may miss the one callback of a paused video's one new frame, so the frame is asked for again.
-  const again = setInterval(() => { video.currentTime = to; }, 2000);
-})"""
 
 
 def test_shaka_plays_it_with_sound_and_without_a_complaint(shaka: Page, film: Film) -> None:
@@ -60,5 +46,5 @@ def test_shaka_shows_the_very_frame_it_is_asked_for(shaka: Page, film: Film) -> 
     chance = random.Random(film.playback_id)
     for _ in range(10):
         to_s = chance.uniform(0.3, film.duration_s - 0.5)
-        assert 0 <= to_s - shaka.evaluate(_SEEK, to_s) < 1 / 24 + 0.001
+        assert 0 <= to_s - screening.seek(shaka, to_s, "video") < 1 / 24 + 0.001
     assert shaka.evaluate("errors") == []

@@ -13,14 +13,12 @@ import catalog.store
 from catalog import downloads, inventory
 from catalog.asset import Asset
 from kit import job_store
-from kit.step import run_step
 from kit.world import World
 from media import keys
 from tests.api_client import Api, is_problem, open_api
 from tests.clips import Clips
-from tests.presented import STEPS, Presented, decoded_times, present, read_back
+from tests.presented import Presented, decoded_times, present, read_back, work
 from tests.readback import clicks, ffprobe, flashes
-from worker.flow import VideoFlow
 
 TITLE = 'Été "à/la" mer\u202e'
 
@@ -35,11 +33,6 @@ def asset(world: World, clips: Clips, api: Api) -> Asset:
 @pytest.fixture
 def api(world: World) -> Api:
     return open_api(replace(world, settings=replace(world.settings, delivery="stream")))
-
-
-def work(world: World) -> None:
-    while run_step(world, STEPS, VideoFlow(), "test"):
-        pass
 
 
 def asked(api: Api, asset: Asset, name: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import pytest
 
 from accounts import store as accounts
 from catalog import store
-from catalog.asset import Asset, AssetEvent, NewAsset, NewPresentation, PlaybackPolicy
+from catalog.asset import Asset, AssetEvent, PlaybackPolicy
 from kit.world import World
-from tests.assets import INFO, SOURCE_DIGEST, a_plan, inits_of
 from tests.page_client import Visitor
+from tests.viewing import a_title, playback_of
 from web import front_end
 from web.app import create_app
 from web.frontend import build_hook
@@ -46,15 +46,8 @@ def closed(world: World) -> Visitor:
 
 def make(world: World, title: str = "Spring", *, ready: bool = True, policy: PlaybackPolicy = "public") -> tuple[Asset, str]:
     """An asset, ready or still being processed, and its playback id."""
-    with world.db.begin() as conn:
-        asset = store.create_asset(conn, NewAsset(title=title, description="A\nfilm.", playback_policy=policy))
-        store.mark_received(conn, asset.id, source_key="s", size_bytes=9)
-        store.set_source_info(conn, asset.id, INFO, SOURCE_DIGEST)
-        if ready:
-            plan = a_plan()
-            store.save_plan(conn, asset.id, plan, inits_of(plan))
-            store.publish(conn, asset.id, NewPresentation(plan.digest, "ready", {}, has_poster=True))
-        return store.get_asset(conn, asset.id), store.playbacks_of(conn, [asset.id])[asset.id][0].id
+    asset = a_title(world, title, description="A\nfilm.", policy=policy, ready=ready)
+    return asset, playback_of(world, asset)
 
 
 def test_the_library_lists_what_there_is(studio: Visitor, world: World) -> None:

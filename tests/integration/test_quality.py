@@ -13,13 +13,12 @@ from catalog.asset import AssetStatus
 from catalog.quality import Scored
 from kit import job_store, tools
 from kit.errors import StepFailed
-from kit.step import run_step
 from kit.world import World
 from tests.api_client import Api, is_problem
 from tests.clips import Clips
 from tests.integration.test_pictures import Encoded, encoded
 from tests.integration.test_transcode_steps import described, do, planned
-from tests.presented import STEPS, present
+from tests.presented import present, work
 from tests.published import published
 from transcode.ffmpeg.quality import report_path, score_command
 from transcode.ffmpeg.run import Work
@@ -27,7 +26,6 @@ from transcode.quality import read_report
 from transcode.quality_steps import film
 from transcode.running import run
 from transcode.title import open_title
-from worker.flow import VideoFlow
 
 
 def test_a_title_is_measured_on_demand_and_shows_its_figures(world: World, api: Api, clips: Clips) -> None:
@@ -38,8 +36,7 @@ def test_a_title_is_measured_on_demand_and_shows_its_figures(world: World, api: 
     asked = api.post(f"/v1/assets/{asset.id}/quality?extent=full")
     assert asked.status_code == 202
     assert asked.json()["pending"] == 1
-    while run_step(world, STEPS, VideoFlow(), "test"):
-        pass
+    work(world)
     (shown,) = [item["vmaf"] for item in api.get(f"/v1/assets/{asset.id}").json()["renditions"] if item["kind"] == "video"]
     assert shown["model"] == "vmaf_v0.6.1"
     assert 60 < shown["min"] <= shown["p5"] <= shown["mean"] < 100

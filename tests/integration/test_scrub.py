@@ -21,7 +21,7 @@ from kit.world import World
 from media.cues import Cue
 from packager.text_refresh import refresh
 from tests.clips import Clips
-from tests.presented import STEPS, present
+from tests.presented import STEPS, present, work
 from tests.published import Published, published
 from worker.flow import VideoFlow
 
@@ -257,8 +257,7 @@ def test_what_is_deleted_while_it_is_checked_is_no_damage(world: World, made: Pu
         if report.objects == 1:
             with world.db.begin() as conn:
                 store.delete_asset(conn, made.asset)
-            while run_step(world, STEPS, VideoFlow(), "test"):
-                pass
+            work(world)
 
     assert scrub.scrub(world, Options(made.asset), told=delete_it).damaged == ()
 

@@ -16,26 +16,20 @@ from catalog.kinds import AUDIO
 from kit import job_store, tools
 from kit.errors import Rejected
 from kit.jobs import Job
-from kit.step import Beat, run_step
+from kit.step import Beat
 from kit.world import World
 from media import keys
 from tests.api_client import Api, is_problem, open_api
 from tests.clips import Clips
 from tests.integration.test_hls_parser import read
 from tests.judged import judged, must_failures
-from tests.presented import STEPS, decoded_samples, present, read_back
+from tests.presented import STEPS, decoded_samples, present, read_back, work
 from tests.readback import ffprobe, samples
-from worker.flow import VideoFlow
 
 
 @pytest.fixture
 def api(world: World) -> Api:
     return open_api(dataclasses.replace(world, settings=dataclasses.replace(world.settings, delivery="stream")))
-
-
-def work(world: World) -> None:
-    while run_step(world, STEPS, VideoFlow(), "test"):
-        pass
 
 
 def heard(world: World, asset: Asset) -> dict[str, sounds.Sound | None]:

@@ -12,6 +12,9 @@ from kit.process import SubprocessRunner
 from kit.settings import Settings
 from kit.storage.memory import MemoryStorage
 from kit.world import World
+from tests.clips import Clips
+from tests.encoded import EncodedTitle, encode
+from transcode.plan import PlanOptions
 
 
 def world_without_servers(folder: Path) -> World:
@@ -31,3 +34,15 @@ def world_without_servers(folder: Path) -> World:
 @pytest.fixture
 def local_world(tmp_path: Path) -> World:
     return world_without_servers(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The same for whatever several tests share."""
+    return world_without_servers(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def sync_title(world: World, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> EncodedTitle:
+    """ "sync", a click and a flash every second for 20 s, in chunks of one segment, as a long title is cut."""
+    return encode(world, clips("sync"), tmp_path_factory.mktemp("sync"), PlanOptions(chunk_s=6))

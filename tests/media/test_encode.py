@@ -23,7 +23,6 @@ from media.segments import MeasuredSegment
 from tests import readback
 from tests.clips import Clips
 from tests.encoded import EncodedTitle, encode, run, video
-from tests.media.conftest import world_without_servers
 from transcode.ffmpeg.run import Work
 from transcode.ffmpeg.video import encode_command, segment_path
 from transcode.plan import PlanOptions, make_plan
@@ -42,17 +41,6 @@ RATES = {
     "anamorphic": Fraction(24),
     "portrait": Fraction(24),
 }
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return world_without_servers(tmp_path_factory.mktemp("scratch"))
-
-
-@pytest.fixture(scope="module")
-def long_title(world: World, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> EncodedTitle:
-    """ "sync": 20 s in chunks of one segment, as a long title is cut."""
-    return encode(world, clips("sync"), tmp_path_factory.mktemp("sync"), PlanOptions(chunk_s=6))
 
 
 def frames_of(title: EncodedTitle, name: str) -> Iterator[tuple[MeasuredSegment, bytes, FragmentBoxes]]:
@@ -89,14 +77,14 @@ def assert_on_grid(title: EncodedTitle, name: str) -> None:
         assert [NAL_IDR in kind for kind in kinds] == [index == 0 for index in range(len(kinds))]
 
 
-def test_chunks_join_without_a_seam(long_title: EncodedTitle) -> None:
-    assert len(long_title.plan.chunks) == 4
-    (name,) = long_title.plan.groups[0]
-    assert_on_grid(long_title, name)
-    decoded = readback.ffprobe(long_title.whole(name), "-show_frames", "-show_entries", "frame=pts")["frames"]
+def test_chunks_join_without_a_seam(sync_title: EncodedTitle) -> None:
+    assert len(sync_title.plan.chunks) == 4
+    (name,) = sync_title.plan.groups[0]
+    assert_on_grid(sync_title, name)
+    decoded = readback.ffprobe(sync_title.whole(name), "-show_frames", "-show_entries", "frame=pts")["frames"]
     times = [int(frame["pts"]) for frame in decoded if "pts" in frame]
-    assert times == [index * long_title.plan.grid.frame_ticks for index in range(long_title.plan.grid.frames)]
-    assert readback.flashes(long_title.whole(name)) == [12 + 24 * second for second in range(20)]
+    assert times == [index * sync_title.plan.grid.frame_ticks for index in range(sync_title.plan.grid.frames)]
+    assert readback.flashes(sync_title.whole(name)) == [12 + 24 * second for second in range(20)]
 
 
 @pytest.mark.parametrize("name", RATES)
@@ -130,9 +118,9 @@ def test_all_rungs_have_the_same_boundaries(world: World, clips: Clips, tmp_path
         )
 
 
-def test_the_segment_table_describes_the_bytes(long_title: EncodedTitle) -> None:
-    for name in long_title.names:
-        for measured, data in long_title.segments[name]:
+def test_the_segment_table_describes_the_bytes(sync_title: EncodedTitle) -> None:
+    for name in sync_title.names:
+        for measured, data in sync_title.segments[name]:
             assert (len(data), hashlib.sha256(data).hexdigest()) == (measured.size_bytes, measured.sha256)
             assert data[4:8] == b"styp"
             found = list(read_fragments(data))
@@ -144,32 +132,32 @@ def test_the_segment_table_describes_the_bytes(long_title: EncodedTitle) -> None
             assert sum(part.size for part in measured.fragments) + measured.fragments[0].offset == len(data)
 
 
-def test_a_keyframe_of_the_i_frame_playlist_decodes_alone(long_title: EncodedTitle, tmp_path: Path) -> None:
+def test_a_keyframe_of_the_i_frame_playlist_decodes_alone(sync_title: EncodedTitle, tmp_path: Path) -> None:
     """Checklist 24: a byte range from the `moof` to the end of the first sample is exactly one picture."""
-    (name,) = long_title.plan.groups[0]
-    measured, data = long_title.segments[name][1]
+    (name,) = sync_title.plan.groups[0]
+    measured, data = sync_title.segments[name][1]
     part = measured.fragments[1]
     alone = tmp_path / "keyframe.mp4"
-    alone.write_bytes(long_title.inits[name] + data[part.offset : part.offset + part.keyframe_size])
+    alone.write_bytes(sync_title.inits[name] + data[part.offset : part.offset + part.keyframe_size])
     assert len(readback.decode_luma(alone, 32, 18, "-err_detect", "ignore_err")) == 1
 
 
-def test_two_encodes_are_byte_identical(world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path) -> None:
+def test_two_encodes_are_byte_identical(world: World, clips: Clips, sync_title: EncodedTitle, tmp_path: Path) -> None:
     again = encode(world, clips("sync"), tmp_path, PlanOptions(chunk_s=6))
-    assert again.plan == long_title.plan
-    assert again.inits == long_title.inits
-    assert {name: again.segments[name] for name in again.names} == {name: long_title.segments[name] for name in long_title.names}
+    assert again.plan == sync_title.plan
+    assert again.inits == sync_title.inits
+    assert {name: again.segments[name] for name in again.names} == {name: sync_title.segments[name] for name in sync_title.names}
 
 
-def test_a_segment_made_alone_is_the_one_made_among_others(world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path) -> None:
-    work = Work(long_title.plan, long_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
-    (name,) = long_title.plan.groups[0]
-    everything = Chunk(0, 0, long_title.plan.grid.segment_count)
+def test_a_segment_made_alone_is_the_one_made_among_others(world: World, clips: Clips, sync_title: EncodedTitle, tmp_path: Path) -> None:
+    work = Work(sync_title.plan, sync_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
+    (name,) = sync_title.plan.groups[0]
+    everything = Chunk(0, 0, sync_title.plan.grid.segment_count)
     run(world, encode_command(work, everything.of([name])))
-    together = [video(work, long_title.inits[name], name, index) for index in everything.segments]
+    together = [video(work, sync_title.inits[name], name, index) for index in everything.segments]
     for index in everything.segments:
         run(world, encode_command(work, {name: [index]}))
-        assert video(work, long_title.inits[name], name, index) == together[index] == long_title.segments[name][index]
+        assert video(work, sync_title.inits[name], name, index) == together[index] == sync_title.segments[name][index]
 
 
 def test_other_cpus_encode_the_same_bytes(world: World, clips: Clips, tmp_path: Path) -> None:
@@ -204,12 +192,12 @@ def faults(data: bytes) -> dict[str, bytes]:
     }
 
 
-def test_wrong_outputs_are_noticed(world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path) -> None:
-    plan, rung = long_title.plan, long_title.plan.video[0]
-    work = Work(plan, long_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
+def test_wrong_outputs_are_noticed(world: World, clips: Clips, sync_title: EncodedTitle, tmp_path: Path) -> None:
+    plan, rung = sync_title.plan, sync_title.plan.video[0]
+    work = Work(plan, sync_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
     run(world, encode_command(work, {rung.name: [0]}))
     data = segment_path(tmp_path, rung.name, 0).read_bytes()
-    sha256 = hashlib.sha256(long_title.inits[rung.name]).hexdigest()
+    sha256 = hashlib.sha256(sync_title.inits[rung.name]).hexdigest()
     assert len(check_video(data, plan, rung, 0, init_sha256=sha256)) == 3
     for name, wrong in faults(data).items():
         assert wrong != data, name
@@ -222,17 +210,17 @@ def test_wrong_outputs_are_noticed(world: World, clips: Clips, long_title: Encod
     ("change", "code"), [(("-g", "47"), "verify_failed"), (("-level", "5.1"), "init_mismatch"), (("-crf", "40"), None)]
 )
 def test_another_encoder_setting_is_noticed_where_it_matters(
-    world: World, clips: Clips, long_title: EncodedTitle, tmp_path: Path, change: tuple[str, str], code: str | None
+    world: World, clips: Clips, sync_title: EncodedTitle, tmp_path: Path, change: tuple[str, str], code: str | None
 ) -> None:
     """A plan that is not obeyed. Quality alone may change without breaking the stream: the header does not depend on it."""
-    plan, rung = long_title.plan, long_title.plan.video[0]
-    work = Work(plan, long_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
+    plan, rung = sync_title.plan, sync_title.plan.video[0]
+    work = Work(plan, sync_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings))
     command = encode_command(work, {rung.name: [0]})
     words = list(command.argv)
     words[words.index(change[0]) + 1] = change[1]
     run(world, replace(command, argv=tuple(words)))
     data = segment_path(tmp_path, rung.name, 0).read_bytes()
-    sha256 = hashlib.sha256(long_title.inits[rung.name]).hexdigest()
+    sha256 = hashlib.sha256(sync_title.inits[rung.name]).hexdigest()
     if code is None:
         check_video(data, plan, rung, 0, init_sha256=sha256)
         return

@@ -18,7 +18,6 @@ from media.isobmff import find, read_fragments
 from tests import readback
 from tests.clips import Clips
 from tests.encoded import EncodedTitle, encode, run
-from tests.media.conftest import world_without_servers
 from transcode.cut import AudioCutter, header_size
 from transcode.ffmpeg.audio import audio_command, audio_segment_command
 from transcode.ffmpeg.run import Work
@@ -27,46 +26,35 @@ from transcode.plan import PlanOptions, make_plan
 FRAME_S = 1 / 24
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return world_without_servers(tmp_path_factory.mktemp("scratch"))
-
-
-@pytest.fixture(scope="module")
-def sync(world: World, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> EncodedTitle:
-    """A click and a flash every second for 20 seconds, in four segments."""
-    return encode(world, clips("sync"), tmp_path_factory.mktemp("sync"), PlanOptions(chunk_s=6))
-
-
-def test_the_track_is_exactly_as_long_as_the_grid(sync: EncodedTitle) -> None:
-    grid = sync.plan.grid
-    assert len(readback.samples(sync.whole("audio"))) == grid.audio_frames() * AAC_FRAME_SAMPLES
+def test_the_track_is_exactly_as_long_as_the_grid(sync_title: EncodedTitle) -> None:
+    grid = sync_title.plan.grid
+    assert len(readback.samples(sync_title.whole("audio"))) == grid.audio_frames() * AAC_FRAME_SAMPLES
     assert abs(grid.audio_frames() * AAC_FRAME_SAMPLES / 48_000 - float(grid.duration)) <= AAC_FRAME_SAMPLES / 48_000
 
 
-def test_segments_are_cut_at_the_frames_of_the_grid(sync: EncodedTitle) -> None:
-    expected = [sync.plan.grid.audio_bounds(index) for index in range(sync.plan.grid.segment_count)]
+def test_segments_are_cut_at_the_frames_of_the_grid(sync_title: EncodedTitle) -> None:
+    expected = [sync_title.plan.grid.audio_bounds(index) for index in range(sync_title.plan.grid.segment_count)]
     assert len(expected) > 1
-    found = [fragment for _, data in sync.segments["audio"] for fragment in read_fragments(data)]
+    found = [fragment for _, data in sync_title.segments["audio"] for fragment in read_fragments(data)]
     times = [(item.decode_time, item.decode_time + item.duration) for item in found]
     assert times == [(first * AAC_FRAME_SAMPLES, end * AAC_FRAME_SAMPLES) for first, end in expected]
     assert all(sample.sync and sample.duration == AAC_FRAME_SAMPLES for item in found for sample in item.samples)
     assert [item.sequence for item in found] == list(range(1, len(found) + 1))
     assert all(before[1] == after[0] for before, after in pairwise(times))
-    assert find(sync.inits["audio"], "moov/trak/edts") is None  # the priming is gone, so there is nothing to edit away
+    assert find(sync_title.inits["audio"], "moov/trak/edts") is None  # the priming is gone, so there is nothing to edit away
 
 
-def test_every_click_meets_its_flash(sync: EncodedTitle) -> None:
+def test_every_click_meets_its_flash(sync_title: EncodedTitle) -> None:
     """At the start, at every segment boundary on the way, and at the end: less than a frame apart (in fact, on the sample)."""
-    flashes = [frame / 24 for frame in readback.flashes(sync.whole(sync.plan.groups[0][0]))]
-    clicks = readback.clicks(sync.whole("audio"))
+    flashes = [frame / 24 for frame in readback.flashes(sync_title.whole(sync_title.plan.groups[0][0]))]
+    clicks = readback.clicks(sync_title.whole("audio"))
     assert len(clicks) == len(flashes) == 20
     assert max(abs(click - flash) for click, flash in zip(clicks, flashes, strict=True)) < FRAME_S / 4
 
 
-def test_only_the_first_twenty_milliseconds_differ_from_the_source(sync: EncodedTitle, clips: Clips) -> None:
+def test_only_the_first_twenty_milliseconds_differ_from_the_source(sync_title: EncodedTitle, clips: Clips) -> None:
     """Cutting off the priming frame fades the first AAC frame in; everything behind it is the source again."""
-    ours = readback.samples(sync.whole("audio")).astype(np.int32)
+    ours = readback.samples(sync_title.whole("audio")).astype(np.int32)
     source = readback.samples(clips("sync")).astype(np.int32)
     least = min(len(ours), len(source))
     quiet = np.abs(ours[AAC_FRAME_SAMPLES:least] - source[AAC_FRAME_SAMPLES:least])
@@ -96,12 +84,12 @@ def test_mono_is_heard_on_both_sides_at_its_own_level(world: World, clips: Clips
         assert abs(np.sqrt((side**2).mean()) / loudness - 1) < 0.05
 
 
-def test_two_runs_are_byte_identical_on_any_cpu(world: World, clips: Clips, sync: EncodedTitle, tmp_path: Path) -> None:
+def test_two_runs_are_byte_identical_on_any_cpu(world: World, clips: Clips, sync_title: EncodedTitle, tmp_path: Path) -> None:
     info = probe(world, clips("sync"))
     plan = make_plan(info, "source", PlanOptions(chunk_s=6), "encoder")
     command = audio_command(Work(plan, info, clips("sync"), tmp_path, tools.ffmpeg(world.settings)), plan.audio[0])
     run(world, command)
-    assert (tmp_path / "audio.mp4").read_bytes() == (sync.folder / "audio.mp4").read_bytes()
+    assert (tmp_path / "audio.mp4").read_bytes() == (sync_title.folder / "audio.mp4").read_bytes()
     assert command.argv[1:3] == ("-cpuflags", "0")  # without SIMD: floating point is rounded alike everywhere
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from bisect import bisect_right
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ingest.probe import Indexed, probe_by_index
 from kit import scratch, tools
 from kit.process import Completed
 from kit.world import World
-from media.source_map import merged, size_of
+from media.source_map import ByteRange, merged, size_of
 from tests.clips import Clips
 from tests.encoded import run
 from tests.media.test_probe_index import CountingStorage
@@ -48,6 +49,20 @@ def indexed(world: World, storage: CountingStorage, path: Path) -> Indexed:
     return found
 
 
+def is_made_of(
+    storage: CountingStorage, path: Path, folder: Path, ranges: tuple[ByteRange, ...], make: Callable[[Path, Path], object]
+) -> None:
+    """`make(file, folder)` yields the same of a file with only these ranges of the source as of all of it, and little more is fetched."""
+    made = []
+    storage.sent = 0
+    with scratch.fetch(storage, path.name, path.stat().st_size, folder / "pieces", ranges) as sparse:  # as on another machine
+        for place, file in (("sparse", sparse), ("whole", path)):
+            (folder / place).mkdir()
+            made.append(make(file, folder / place))
+    assert made[0] == made[1]
+    assert storage.sent <= 1.2 * size_of(ranges)
+
+
 @pytest.mark.parametrize(("name", "index"), PICTURES)
 def test_a_segment_is_made_of_the_bytes_it_needs(local_world: World, clips: Clips, tmp_path: Path, name: str, index: int) -> None:
     storage, path = CountingStorage(), clips(name)
@@ -59,16 +74,12 @@ def test_a_segment_is_made_of_the_bytes_it_needs(local_world: World, clips: Clip
     needs = video_needs(plan, video, wanted, Fraction(0))
     assert needs is not None
     ranges = merged(piece for start, end in needs.video for piece in source.source_map.video_ranges(start, end))
-    made = []
-    storage.sent = 0
-    with scratch.fetch(storage, path.name, path.stat().st_size, tmp_path / "pieces", ranges) as sparse:  # as on another machine
-        for place, file in (("sparse", sparse), ("whole", path)):
-            folder = tmp_path / place
-            folder.mkdir()
-            done = run(local_world, encode_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), wanted))
-            made.append((segment_path(folder, rung, index).read_bytes(), complaints(done)))
-    assert made[0] == made[1]
-    assert storage.sent <= 1.2 * size_of(ranges)
+
+    def make(file: Path, folder: Path) -> object:
+        done = run(local_world, encode_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), wanted))
+        return segment_path(folder, rung, index).read_bytes(), complaints(done)
+
+    is_made_of(storage, path, tmp_path, ranges, make)
     if name.endswith("looped"):
         assert size_of(ranges) < path.stat().st_size / 2
 
@@ -83,17 +94,13 @@ def test_a_segment_of_sound_is_made_of_the_bytes_it_needs(local_world: World, cl
     needs = audio_needs(plan, track, source.info.video, *audio_run(plan, track, source.info.container, index))
     assert needs.audio is not None
     ranges = source.source_map.audio_ranges(*needs.audio)
-    made = []
-    storage.sent = 0
-    with scratch.fetch(storage, path.name, path.stat().st_size, tmp_path / "pieces", ranges) as sparse:  # as on another machine
-        for place, file in (("sparse", sparse), ("whole", path)):
-            folder = tmp_path / place
-            folder.mkdir()
-            work = Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings))
-            done = run(local_world, audio_segment_command(work, track, index)[0])
-            made.append(((folder / f"{track.name}.mp4").read_bytes(), complaints(done)))
-    assert made[0] == made[1]
-    assert storage.sent <= 1.2 * size_of(ranges)
+
+    def make(file: Path, folder: Path) -> object:
+        work = Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings))
+        done = run(local_world, audio_segment_command(work, track, index)[0])
+        return (folder / f"{track.name}.mp4").read_bytes(), complaints(done)
+
+    is_made_of(storage, path, tmp_path, ranges, make)
 
 
 @pytest.mark.parametrize("name", ["frag-sidx", "frag-sidx-edit"])
@@ -126,13 +133,9 @@ def test_a_poster_is_made_of_the_pictures_it_tries(local_world: World, clips: Cl
     times = source.info.video.keyframes[3::30][:2]
     needs = picture_needs(times)
     ranges = merged(piece for start, end in needs.video for piece in source.source_map.video_ranges(start, end))
-    made = []
-    storage.sent = 0
-    with scratch.fetch(storage, path.name, path.stat().st_size, tmp_path / "pieces", ranges) as sparse:  # as on another machine
-        for place, file in (("sparse", sparse), ("whole", path)):
-            folder = tmp_path / place
-            folder.mkdir()
-            run(local_world, poster_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), times))
-            made.append([(folder / f"poster-{number}.jpg").read_bytes() for number in range(len(times))])
-    assert made[0] == made[1]
-    assert storage.sent <= 1.2 * size_of(ranges)
+
+    def make(file: Path, folder: Path) -> object:
+        run(local_world, poster_command(Work(plan, source.info, file, folder, tools.ffmpeg(local_world.settings)), times))
+        return [(folder / f"poster-{number}.jpg").read_bytes() for number in range(len(times))]
+
+    is_made_of(storage, path, tmp_path, ranges, make)

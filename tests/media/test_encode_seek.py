@@ -18,7 +18,6 @@ from kit import tools
 from kit.process import Command
 from kit.world import World
 from media.plan import Chunk
-from tests.media.conftest import world_without_servers
 from transcode.ffmpeg import run as commands
 from transcode.ffmpeg.run import Work
 from transcode.ffmpeg.video import encode_command
@@ -61,11 +60,6 @@ RECIPES = (
     Recipe("gap.mkv", (*X264, "-g", "250", "-vf", "select='not(between(t,5,13))'", "-fps_mode", "vfr"), "30"),
 )
 Shot = Callable[[str], Work]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return world_without_servers(tmp_path_factory.mktemp("scratch"))
 
 
 @pytest.fixture
