@@ -14,19 +14,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kit.errors import Conflict, HeadwaterError, Retry
 from media.ids import AssetId, PlanDigest, PlaybackId
 from media.info import MediaInfo
 
 PlaybackPolicy = Literal["public", "signed"]
-PLAYBACK_POLICIES: tuple[PlaybackPolicy, ...] = ("public", "signed")
+PLAYBACK_POLICIES: tuple[PlaybackPolicy, ...] = get_args(PlaybackPolicy)
 Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]  # "default": what the operator chose
-PROFILES: tuple[Profile, ...] = ("default", "h264", "mobile", "h264+hevc", "h264+av1", "archive")
+PROFILES: tuple[Profile, ...] = get_args(Profile)
 EncryptionChoice = Literal["default", "none", "aes-128", "cbcs"]  # "default": what the operator chose
-ENCRYPTIONS: tuple[EncryptionChoice, ...] = ("default", "none", "aes-128", "cbcs")
+ENCRYPTIONS: tuple[EncryptionChoice, ...] = get_args(EncryptionChoice)
 Stage = Literal["planned", "ready"]
+TITLE_LENGTH, DESCRIPTION_LENGTH, EXTERNAL_ID_LENGTH = 300, 10_000, 255  # characters that are kept at most
+TAG_LENGTH, TAG_COUNT = 100, 50
 
 
 class AssetStatus(StrEnum):
@@ -130,7 +132,7 @@ class NewAsset:
     tags: tuple[str, ...] = ()
     external_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    profile: str = "default"  # one of PROFILES
+    profile: Profile = "default"
     playback_policy: PlaybackPolicy = "public"
     encryption: EncryptionChoice = "default"
     normalize_audio: bool | None = None  # None: as the operator chose
@@ -154,7 +156,7 @@ class Asset:
     source_key: str | None
     source_size_bytes: int | None
     source_digest: str | None  # what plans know the source by: SHA-256 (hex) of its bytes, or "index:" and that of its index
-    profile: str
+    profile: Profile
     playback_policy: PlaybackPolicy
     plan_digest: PlanDigest | None
     created_at: datetime
@@ -165,7 +167,7 @@ class Asset:
     deleted_at: datetime | None
     version: int
     source_sha256: str | None = None  # of the source's bytes, hex; known a while after the source
-    encryption: str = "none"  # one of ENCRYPTIONS; "default" until the title is planned
+    encryption: EncryptionChoice = "none"  # "default" until the title is planned
     poster_time_s: float | None = None  # presentation time that the poster is to show; None: chosen for its content
     normalize_audio: bool | None = None  # whether its sound is made as loud as others; None: as the operator chose
 

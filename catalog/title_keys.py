@@ -44,7 +44,7 @@ def decide(conn: Connection, asset: Asset, default: Encryption, secret_key: str)
     not. Whoever calls has locked the asset. Raises NotFound for a deleted one."""
     if asset.status is AssetStatus.DELETED:
         raise NotFound(f"There is no asset {asset.id}.", code="asset_not_found")
-    chosen = cast(Encryption, default if asset.encryption == "default" else asset.encryption)
+    chosen = default if asset.encryption == "default" else asset.encryption
     if chosen != asset.encryption:
         conn.execute(update(assets).where(assets.c.id == asset.id).values(encryption=chosen))
     if chosen == "none":

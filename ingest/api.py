@@ -19,7 +19,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from accounts.keys import Principal
-from catalog.asset import EncryptionChoice, NewAsset, PlaybackPolicy, Profile
+from catalog.asset import (
+    DESCRIPTION_LENGTH,
+    EXTERNAL_ID_LENGTH,
+    TAG_COUNT,
+    TAG_LENGTH,
+    TITLE_LENGTH,
+    EncryptionChoice,
+    NewAsset,
+    PlaybackPolicy,
+    Profile,
+)
 from ingest import address, details, sessions, tus, upload
 from ingest.receive import BodyBroken, Receiver
 from ingest.tus import Checksum
@@ -40,10 +50,10 @@ class NewUpload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Big Buck Bunny", "size": 4139823}]})
 
-    title: Annotated[_Text, Field(max_length=details.TITLE_LENGTH)] = ""
-    description: Annotated[_Text, Field(max_length=details.DESCRIPTION_LENGTH)] = ""
-    tags: Annotated[list[Annotated[_Text, Field(min_length=1, max_length=details.TAG_LENGTH)]], Field(max_length=details.TAG_COUNT)] = []
-    external_id: Annotated[_Text, Field(min_length=1, max_length=details.EXTERNAL_ID_LENGTH)] | None = None
+    title: Annotated[_Text, Field(max_length=TITLE_LENGTH)] = ""
+    description: Annotated[_Text, Field(max_length=DESCRIPTION_LENGTH)] = ""
+    tags: Annotated[list[Annotated[_Text, Field(min_length=1, max_length=TAG_LENGTH)]], Field(max_length=TAG_COUNT)] = []
+    external_id: Annotated[_Text, Field(min_length=1, max_length=EXTERNAL_ID_LENGTH)] | None = None
     playback_policy: PlaybackPolicy = "public"
     profile: Profile = "default"
     encryption: EncryptionChoice = "default"

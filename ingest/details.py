@@ -1,4 +1,4 @@
-"""What a tus client or a file name says about a title, as a `NewAsset`. Pure. The limits are those of the JSON API."""
+"""What a tus client or a file name says about a title, as a `NewAsset`. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from catalog.asset import ENCRYPTIONS, PLAYBACK_POLICIES, PROFILES, NewAsset
+from catalog.asset import (
+    DESCRIPTION_LENGTH,
+    ENCRYPTIONS,
+    EXTERNAL_ID_LENGTH,
+    PLAYBACK_POLICIES,
+    PROFILES,
+    TAG_COUNT,
+    TAG_LENGTH,
+    TITLE_LENGTH,
+    NewAsset,
+)
 from kit.errors import BadRequest
-
-TITLE_LENGTH = 300
-DESCRIPTION_LENGTH = 10_000
-TAG_LENGTH = 100
-TAG_COUNT = 50
-EXTERNAL_ID_LENGTH = 255
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # line breaks and direction marks too
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}")

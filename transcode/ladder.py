@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from catalog.asset import Profile
 from media.av1 import av01, av1_level
 from media.codecs import avc1, h264_level
 from media.hevc import hevc_level, hvc1
 from media.rendition import VideoRange, VideoRendition
 from transcode import table
-from transcode.profiles import PROFILES, STANDARD_SIDES, Encoder, Ladder, Profile, named
+from transcode.profiles import PROFILES, STANDARD_SIDES, Encoder, Ladder, named
 
 LONGEST_SIDE = 4096
 NEARLY_AS_LARGE = Fraction(95, 100)  # of the top rung's shorter side

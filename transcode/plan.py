@@ -18,6 +18,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+from catalog.asset import Profile
 from kit.errors import Rejected
 from media.grid import AAC_FRAME_RATE, AUDIO_RATE_HZ, SegmentGrid
 from media.ids import PlanDigest
@@ -27,7 +28,7 @@ from media.protection import Protection
 from media.rendition import AudioRendition, VideoRendition
 from transcode.colour import range_of
 from transcode.ladder import Light, Size, rungs
-from transcode.profiles import SURROUND, Profile, encoder_bytes, named
+from transcode.profiles import SURROUND, encoder_bytes, named
 from transcode.sound import main_track, renditions
 
 PLANNER_VERSION = 3  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte

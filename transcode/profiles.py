@@ -26,7 +26,6 @@ from media.codecs import AAC_LC, EAC3
 from media.rendition import VideoCodec, VideoRendition
 from transcode import table
 
-Profile = Literal["default", "h264", "mobile", "h264+hevc", "h264+av1", "archive"]
 Named = Literal["h264", "mobile", "h264+hevc", "h264+av1", "archive"]
 
 STANDARD_SIDES = (480, 720, 1080, 1440, 2160)

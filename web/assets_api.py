@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sqlalchemy import Connection
 
 from catalog import pictures, store, views
-from catalog.asset import Asset, AssetStatus, NewAsset
+from catalog.asset import TITLE_LENGTH, Asset, AssetStatus, NewAsset
 from catalog.store import AssetFilter
 from kit import once
 from kit.errors import BadRequest
@@ -63,7 +63,7 @@ def expected_version(if_match: str | None, current: int) -> int | None:
 
 def title_of(url: str) -> str:
     """The file name in an address, as a first title."""
-    return unquote(urlsplit(url).path.rpartition("/")[2]).replace("\x00", "")[:300]
+    return unquote(urlsplit(url).path.rpartition("/")[2]).replace("\x00", "")[:TITLE_LENGTH]
 
 
 def present(conn: Connection, world: World, asset: Asset) -> AssetResource:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from captions.resources import FEW_PROBLEMS, TrackResource, track_resource
 from catalog import quality, sounds
-from catalog.asset import Asset, AssetStatus, EncryptionChoice, PlaybackPolicy, Profile
+from catalog.asset import (
+    DESCRIPTION_LENGTH,
+    EXTERNAL_ID_LENGTH,
+    TAG_COUNT,
+    TAG_LENGTH,
+    TITLE_LENGTH,
+    Asset,
+    AssetStatus,
+    EncryptionChoice,
+    PlaybackPolicy,
+    Profile,
+)
 from catalog.views import AssetView, RenditionView
 from media.info import Hdr, MediaInfo
 
@@ -73,11 +84,11 @@ def _no_zero(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_no_zero)]
-Title = Annotated[Text, StringConstraints(max_length=300)]
-Description = Annotated[Text, StringConstraints(max_length=10_000)]
-Tag = Annotated[Text, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
-Tags = Annotated[list[Tag], Field(max_length=50)]
-ExternalId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Title = Annotated[Text, StringConstraints(max_length=TITLE_LENGTH)]
+Description = Annotated[Text, StringConstraints(max_length=DESCRIPTION_LENGTH)]
+Tag = Annotated[Text, StringConstraints(min_length=1, max_length=TAG_LENGTH, strip_whitespace=True)]
+Tags = Annotated[list[Tag], Field(max_length=TAG_COUNT)]
+ExternalId = Annotated[Text, StringConstraints(min_length=1, max_length=EXTERNAL_ID_LENGTH)]
 Metadata = Annotated[
     dict[Annotated[Text, StringConstraints(min_length=1, max_length=100)], Annotated[Text, StringConstraints(max_length=1000)]],
     Field(max_length=50),
@@ -326,7 +337,7 @@ def asset_resource(view: AssetView) -> AssetResource:
         error=AssetError(code=asset.error_code, detail=asset.error_detail or "") if asset.error_code else None,
         source=source_resource(asset.source) if asset.source else None,
         renditions=[rendition_resource(item) for item in view.renditions],
-        encryption=cast(EncryptionChoice, asset.encryption),
+        encryption=asset.encryption,
         tracks=[track_resource(track, view.playbacks, most_problems=FEW_PROBLEMS) for track in view.tracks],
         pictures=list(view.pictures),
         poster_time_s=asset.poster_time_s,

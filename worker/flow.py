@@ -179,9 +179,8 @@ def _made_by(job: Job, plan: EncodePlan) -> list[str]:
     """The renditions that a job makes something of."""
     if job.kind == SEGMENT:
         return [job.args["rendition"]]
-    return list(
-        job.args.get("renditions", [track.name for track in plan.audio])
-    )  # sound of before there could be several tracks names none
+    every_track = [track.name for track in plan.audio]
+    return list(job.args.get("renditions", every_track))  # sound of before there could be several tracks names none
 
 
 def _cost_of_sound(named: Collection[str], plan: EncodePlan, gone: Collection[str]) -> Cost:

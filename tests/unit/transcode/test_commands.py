@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog.asset import Profile
 from kit.process import Command
 from media.info import MediaInfo
 from tests.sources import sound, source, video
@@ -22,7 +23,6 @@ from transcode.ffmpeg.picture import poster_command
 from transcode.ffmpeg.run import PROGRESS, STALL_S, Work
 from transcode.ffmpeg.video import encode_command
 from transcode.plan import PLANNER_VERSION, PlanOptions, make_plan
-from transcode.profiles import Profile
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

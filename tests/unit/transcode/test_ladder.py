@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.asset import Profile
 from transcode import table
 from transcode.ladder import LONGEST_SIDE, Size, rungs, sizes
-from transcode.profiles import Profile
 
 FILM = Fraction(24)
 

@@ -9,12 +9,13 @@ from typing import get_args
 import pytest
 
 from catalog.asset import PROFILES as KNOWN
+from catalog.asset import Profile
 from kit.settings import Settings
 from media.rendition import VideoRendition
 from tests.sources import sound, source, video
 from transcode.ladder import Light, Size, rungs
 from transcode.plan import CHUNK_MEMORY_BYTES, PlanOptions, make_plan, runs
-from transcode.profiles import PROFILES, Named, Profile, encoder_bytes, named
+from transcode.profiles import PROFILES, Named, encoder_bytes, named
 
 FILM = Fraction(24)
 PQ = Light("PQ", "G(1,1)B(1,1)R(1,1)WP(1,1)L(2,1)", "1000,400")
