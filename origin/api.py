@@ -15,7 +15,7 @@ Playlists name segments that are not made yet. A request for one asks for it (`c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -137,46 +137,44 @@ class Origin:
 
     def _look(self, playback_id: str, ask: Ask) -> Response | _Awaited:
         """The answer as far as it can be given now."""
-        target = self._targets.get(playback_id)
-        published, wanted = target.presentation, ask.wanted
-        if wanted.kind == "multivariant":
-            return self.respond(decide_text(ask, str(published.multivariant["playlist"]).encode()))
-        if wanted.kind == "manifest":
-            return self.respond(decide_text(ask, self._manifest(target).encode()))
-        if wanted.kind == "download":
-            return self._download(target, ask)
-        if wanted.kind == "key":
-            with self._world.db.connect() as conn:
-                found = title_keys.find(conn, target.asset.id, wanted.name, self._world.settings.secret_key)
-            if found.protection.scheme == "cbcs" and self._world.settings.cbcs_keys == "service":
-                raise NotFound(_NOTHING)
-            return self.respond(decide_key(ask, found.key))
-        if wanted.kind in ("text", "chapters"):
-            return self._text(target, ask)
-        if wanted.kind in ("segment", "iframe"):
-            return self._look_for_segment(target.asset.id, ask)
-        if wanted.kind == "thumbnail":
-            return self._look_for_thumbnail(target.asset.id, ask)
-        if wanted.kind == "moment":
-            with self._world.db.connect() as conn:
-                return self.respond(redirection(catalog.load_plan(conn, target.asset.id), ask.query))
-        if wanted.kind in ("poster", "still", "storyboard", "preview"):
-            return self._picture(target, ask)
-        key = paths.object_key(wanted, target.asset.id, published.plan_digest)
-        if wanted.kind == "playlist":
-            return self.respond(decide_text(ask, self._world.storage.get(key)))
-        with self._world.db.connect() as conn:
-            init = catalog.load_init(conn, target.asset.id, wanted.plan or published.plan_digest, wanted.rendition)
-        return self.respond(decide(ask, StoredObject(key, init.sha256, init.size_bytes), whole=self._delegates))
+        return _LOOKS[ask.wanted.kind](self, self._targets.get(playback_id), ask)
 
-    def _manifest(self, target: PlaybackTarget) -> str:
-        """Raises NotFound."""
+    def _multivariant(self, target: PlaybackTarget, ask: Ask) -> Response:
+        return self.respond(decide_text(ask, str(target.presentation.multivariant["playlist"]).encode()))
+
+    def _playlist(self, target: PlaybackTarget, ask: Ask) -> Response:
+        key = paths.object_key(ask.wanted, target.asset.id, target.plan_digest)
+        return self.respond(decide_text(ask, self._world.storage.get(key)))
+
+    def _init(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """An init segment. Raises NotFound."""
+        wanted, asset = ask.wanted, target.asset.id
+        with self._world.db.connect() as conn:
+            init = catalog.load_init(conn, asset, wanted.plan or target.plan_digest, wanted.rendition)
+        stored = StoredObject(paths.object_key(wanted, asset, target.plan_digest), init.sha256, init.size_bytes)
+        return self.respond(decide(ask, stored, whole=self._delegates))
+
+    def _key(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """The content key, for players. Raises NotFound."""
+        with self._world.db.connect() as conn:
+            found = title_keys.find(conn, target.asset.id, ask.wanted.name, self._world.settings.secret_key)
+        if found.protection.scheme == "cbcs" and self._world.settings.cbcs_keys == "service":
+            raise NotFound(_NOTHING)
+        return self.respond(decide_key(ask, found.key))
+
+    def _moment(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """To the thumbnail of that moment."""
+        with self._world.db.connect() as conn:
+            return self.respond(redirection(catalog.load_plan(conn, target.asset.id), ask.query))
+
+    def _manifest(self, target: PlaybackTarget, ask: Ask) -> Response:
+        """For DASH. Raises NotFound."""
         pieces = target.presentation.multivariant.get("dash")
         if not pieces:
             raise NotFound("This video has no DASH manifest.", code="manifest_not_found")
         with self._world.db.connect() as conn:
             has_sheets = bool(pictures.find(conn, target.asset.id, target.plan_digest, [names.STORYBOARD]))
-        return joined(pieces, thumbnails=has_sheets)
+        return self.respond(decide_text(ask, joined(pieces, thumbnails=has_sheets).encode()))
 
     def _download(self, target: PlaybackTarget, ask: Ask) -> Response:
         """A static rendition, under the title's name. Raises NotFound."""
@@ -223,9 +221,9 @@ class Origin:
             return self.respond(decide_text(ask, self._world.storage.get(key)))
         return self.respond(decide(ask, StoredObject(key, found.sha256, found.size_bytes), whole=self._delegates))
 
-    def _look_for_thumbnail(self, asset: str, ask: Ask) -> Response | _Awaited:
+    def _thumbnail(self, target: PlaybackTarget, ask: Ask) -> Response | _Awaited:
         """Raises NotFound, and NotMadeYet while its key frame has not been made, or when too many are being made for this title."""
-        wanted = ask.wanted
+        wanted, asset = ask.wanted, target.asset.id
         assert wanted.plan is not None
         place = Place(asset, wanted.plan, wanted.rendition, wanted.index)
         with self._world.db.connect() as conn:
@@ -241,8 +239,9 @@ class Origin:
                 raise NotMadeYet(_NOT_YET)
         return _Awaited(ask, place, None)
 
-    def _look_for_segment(self, asset: str, ask: Ask) -> Response | _Awaited:
-        wanted = ask.wanted
+    def _media(self, target: PlaybackTarget, ask: Ask) -> Response | _Awaited:
+        """A segment, or one of its I-frames. Raises NotFound, and NotMadeYet for who may not wait."""
+        wanted, asset = ask.wanted, target.asset.id
         assert wanted.plan is not None
         place, picture = Place(asset, wanted.plan, wanted.rendition, wanted.index), None
         with self._world.db.connect() as conn:
@@ -296,6 +295,27 @@ class Origin:
         return StreamedObject(answer, self._world.storage.stream(part.key, start=part.start, end=part.end, chunk_bytes=_CHUNK_BYTES))
 
 
+_LOOKS: Mapping[paths.Kind, Callable[[Origin, PlaybackTarget, Ask], Response | _Awaited]] = {
+    "multivariant": Origin._multivariant,
+    "manifest": Origin._manifest,
+    "playlist": Origin._playlist,
+    "init": Origin._init,
+    "segment": Origin._media,
+    "iframe": Origin._media,
+    "key": Origin._key,
+    "text": Origin._text,
+    "chapters": Origin._text,
+    "poster": Origin._picture,
+    "still": Origin._picture,
+    "storyboard": Origin._picture,
+    "preview": Origin._picture,
+    "thumbnail": Origin._thumbnail,
+    "moment": Origin._moment,
+    "download": Origin._download,
+}
+"""Who looks for what."""
+
+
 def _is_patient(ask: Ask) -> bool:
     """Whether this request may start an encode and wait for it. Asking whether something is there may not, also not through our edge,
     which asks with GET so that it can keep the answer."""
@@ -325,6 +345,19 @@ def _said(error: HeadwaterError, request_id: str) -> Answer:
     return problem(error.status, error.detail, code=error.code, request_id=request_id, extra=extra)
 
 
+_DOCUMENTED = {
+    "main.m3u8": "HLS multivariant playlist",
+    "manifest.mpd": "DASH manifest",
+    "download/{name}": "Static rendition",
+    "poster.jpg": "Poster",
+    "thumbnail.jpg": "Thumbnail",
+    "storyboard.vtt": "Storyboard",
+    "preview.mp4": "Moving preview",
+    "chapters.vtt": "Chapters",
+    "key/{key_id}": "Content key",
+}
+
+
 def router(world: World, waiting: Waiting | None = None) -> APIRouter:
     """Mount at `/v`. Whoever stops the process closes `waiting` first."""
     origin = Origin(world, waiting or Waiting(world))
@@ -342,15 +375,8 @@ def router(world: World, waiting: Waiting | None = None) -> APIRouter:
                 raise
             return origin.respond(_said(Unavailable("The catalog cannot be reached now."), request_id))
 
-    routes.add_api_route("/{playback_id}/main.m3u8", deliver, methods=["GET"], summary="HLS multivariant playlist", response_class=Response)
-    routes.add_api_route("/{playback_id}/manifest.mpd", deliver, methods=["GET"], summary="DASH manifest", response_class=Response)
-    routes.add_api_route("/{playback_id}/download/{name}", deliver, methods=["GET"], summary="Static rendition", response_class=Response)
-    routes.add_api_route("/{playback_id}/poster.jpg", deliver, methods=["GET"], summary="Poster", response_class=Response)
-    routes.add_api_route("/{playback_id}/thumbnail.jpg", deliver, methods=["GET"], summary="Thumbnail", response_class=Response)
-    routes.add_api_route("/{playback_id}/storyboard.vtt", deliver, methods=["GET"], summary="Storyboard", response_class=Response)
-    routes.add_api_route("/{playback_id}/preview.mp4", deliver, methods=["GET"], summary="Moving preview", response_class=Response)
-    routes.add_api_route("/{playback_id}/chapters.vtt", deliver, methods=["GET"], summary="Chapters", response_class=Response)
-    routes.add_api_route("/{playback_id}/key/{key_id}", deliver, methods=["GET"], summary="Content key", response_class=Response)
+    for path, summary in _DOCUMENTED.items():
+        routes.add_api_route(f"/{{playback_id}}/{path}", deliver, methods=["GET"], summary=summary, response_class=Response)
     routes.add_api_route("/{playback_id}/{rest:path}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     routes.add_api_route("/{playback_id}", deliver, methods=_ALL_METHODS, include_in_schema=False)
     return routes
