@@ -115,6 +115,8 @@ SOUNDS = {
     "wmv": ("wmav2",),
 }
 LAYOUTS = ("stereo", "stereo", "mono", "5.1", "quad")
+SQUARE_CODECS = {"theora", "mjpeg", "cineform", "dnxhr", "wmv", "ffv1", "prores"}  # these cannot say another shape of their
+SQUARE_CONTAINERS = {"avi", "flv", "mpg", "vob", "mxf", "ts"}  # pixels, and neither can these, or say it by halves
 ONLY_STEREO = {"libmp3lame", "mp2", "adpcm_ms", "adpcm_ima_qt", "wmav2"}
 TURNING = {"mp4", "mov", "m4v", "mkv"}
 MXF_RATES = ("24", "25", "50", "30000/1001")
@@ -131,7 +133,32 @@ def make(folder: Path, ffmpeg: str, *, seed: int, count: int, containers: frozen
             yield made
 
 
-def _one(folder: Path, ffmpeg: str, pick: random.Random, number: int, codec_name: str, containers: frozenset[str]) -> OddFile | None:
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What one file is to be."""
+
+    codec: str
+    container: str
+    pixels: str
+    width: int
+    height: int
+    rate: str
+    aspect: Fraction
+    turn: int | None
+    sounds: tuple[tuple[str, int, str], ...]  # encoder, samples per second, layout
+
+    @property
+    def description(self) -> str:
+        picture = f"{self.codec} {self.pixels} {self.width}x{self.height} {self.rate} fps, aspect {self.aspect}, turn {self.turn}"
+        return f"{picture}, {self.container}, {list(self.sounds)}"
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        size = (round(self.width * self.aspect), self.height)
+        return (size[1], size[0]) if self.turn in (90, 270) else size
+
+
+def _draw(pick: random.Random, codec_name: str, containers: frozenset[str]) -> _Drawn:
     codec = CODECS[codec_name]
     container = pick.choice([name for name in codec.containers if not containers or name in containers])
     pixels, (width, height), rate = pick.choice(codec.formats), pick.choice(SIZES), pick.choice(RATES)
@@ -140,59 +167,45 @@ def _one(folder: Path, ffmpeg: str, pick: random.Random, number: int, codec_name
         width, height = max(width, 256), max(height, 120)
     if codec_name in ("mpeg2", "mpeg4", "mpeg4-b") or container == "mxf":
         rate = pick.choice(MXF_RATES)
-    if codec_name in ("theora", "mjpeg", "cineform", "dnxhr", "wmv", "ffv1", "prores") or container in (
-        "avi",
-        "flv",
-        "mpg",
-        "vob",
-        "mxf",
-        "ts",
-    ):
-        aspect = Fraction(1)  # they cannot say it, or say it by halves
-    tracks = (
-        0
-        if container == "mxf" and codec_name == "dnxhr"
-        else pick.choice((0, 1, 1, 1, 2 if container in ("mp4", "mov", "mkv", "ts") else 1))
-    )
-    sounds = [(pick.choice(SOUNDS[container]), pick.choice((48_000, 44_100)), pick.choice(LAYOUTS)) for _ in range(tracks)]
-    path = folder / f"{number:03d}-{codec_name}.{container}"
-    inputs = ["-f", "lavfi", "-i", f"testsrc2=size={width}x{height}:rate={rate}:duration={SECONDS},format={pixels},setsar={aspect}"]
-    maps, options = ["-map", "0:v"], ["-pix_fmt", pixels]
-    for index, (coder, sample_rate, layout) in enumerate(sounds):
+    if codec_name in SQUARE_CODECS or container in SQUARE_CONTAINERS:
+        aspect = Fraction(1)
+    silent = container == "mxf" and codec_name == "dnxhr"
+    tracks = 0 if silent else pick.choice((0, 1, 1, 1, 2 if container in ("mp4", "mov", "mkv", "ts") else 1))
+    sounds = tuple((pick.choice(SOUNDS[container]), pick.choice((48_000, 44_100)), pick.choice(LAYOUTS)) for _ in range(tracks))
+    return _Drawn(codec_name, container, pixels, width, height, rate, aspect, turn, sounds)
+
+
+def _words(drawn: _Drawn) -> list[str]:
+    """FFmpeg's, but for the file they make."""
+    size = f"{drawn.width}x{drawn.height}:rate={drawn.rate}:duration={SECONDS}"
+    inputs = ["-f", "lavfi", "-i", f"testsrc2=size={size},format={drawn.pixels},setsar={drawn.aspect}"]
+    maps, options = ["-map", "0:v"], ["-pix_fmt", drawn.pixels]
+    for index, (coder, sample_rate, layout) in enumerate(drawn.sounds):
         heard = "stereo" if coder in ONLY_STEREO else layout
-        at_rate = 48_000 if coder in ("libopus", "truehd", "dca") or container == "mxf" else sample_rate
+        at_rate = 48_000 if coder in ("libopus", "truehd", "dca") or drawn.container == "mxf" else sample_rate
         inputs += ["-f", "lavfi", "-i", f"sine=frequency={440 + 220 * index}:sample_rate={at_rate}:duration={SECONDS}"]
         maps += ["-map", f"{index + 1}:a"]
         options += [f"-c:a:{index}", coder, f"-filter:a:{index}", f"aformat=channel_layouts={heard}"]
-    words = [ffmpeg, "-nostdin", "-v", "error", "-y", *inputs, *maps, *codec.options, *options, "-strict", "-2"]
-    target = path if turn is None else path.with_name(f"upright-{path.name}")
-    said = subprocess.run([*words, "-f", _muxer(container), str(target)], capture_output=True, text=True, check=False, timeout=120)
-    if said.returncode == 0 and turn is not None:
-        turned = [
-            ffmpeg,
-            "-nostdin",
-            "-v",
-            "error",
-            "-y",
-            "-display_rotation",
-            str(-turn),
-            "-i",
-            str(target),
-            "-map",
-            "0",
-            "-c",
-            "copy",
-            str(path),
-        ]
-        said = subprocess.run(turned, capture_output=True, text=True, check=False, timeout=120)
+    return [*inputs, *maps, *CODECS[drawn.codec].options, *options, "-strict", "-2", "-f", _muxer(drawn.container)]
+
+
+def _one(folder: Path, ffmpeg: str, pick: random.Random, number: int, codec_name: str, containers: frozenset[str]) -> OddFile | None:
+    drawn = _draw(pick, codec_name, containers)
+    path = folder / f"{number:03d}-{codec_name}.{drawn.container}"
+    target = path if drawn.turn is None else path.with_name(f"upright-{path.name}")
+    made = _ran(ffmpeg, *_words(drawn), str(target))
+    if made and drawn.turn is not None:
+        made = _ran(ffmpeg, "-display_rotation", str(-drawn.turn), "-i", str(target), "-map", "0", "-c", "copy", str(path))
         target.unlink()
-    if said.returncode != 0:
+    if not made:
         path.unlink(missing_ok=True)
         return None
-    shown = (round(width * aspect), height)
-    shown = (shown[1], shown[0]) if turn in (90, 270) else shown
-    description = f"{codec_name} {pixels} {width}x{height} {rate} fps, aspect {aspect}, turn {turn}, {container}, {sounds}"
-    return OddFile(path, description, *shown, SECONDS, tracks, Fraction(rate))
+    return OddFile(path, drawn.description, *drawn.shown, SECONDS, len(drawn.sounds), Fraction(drawn.rate))
+
+
+def _ran(ffmpeg: str, *words: str) -> bool:
+    argv = [ffmpeg, "-nostdin", "-v", "error", "-y", *words]
+    return subprocess.run(argv, capture_output=True, check=False, timeout=120).returncode == 0
 
 
 def _muxer(container: str) -> str:
