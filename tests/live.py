@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import itertools
 import shutil
 import socket
@@ -18,20 +16,6 @@ import sqlalchemy
 from stack import servers
 from stack.child import Child, Part
 
-TABLE_MODULES = (
-    "kit.job_store",
-    "catalog.tables",
-    "catalog.track_tables",
-    "catalog.lost",
-    "catalog.sounds",
-    "catalog.quality",
-    "catalog.downloads",
-    "catalog.title_keys",
-    "ingest.store",
-    "accounts.store",
-    "recommend.tables",
-    "web.store",
-)
 _PASSWORD, _ACCESS_KEY, _SECRET_KEY = "test-database", "test-access-key", "test-secret-key"
 _TEMPLATE = "headwater_template"
 
@@ -93,12 +77,14 @@ class LiveServers:
         return servers.postgres_url(self.places, _PASSWORD, name) if self.postgres_url else ""
 
     def _ensure_template(self) -> None:
+        from stack import migrate  # Alembic is not for tests that need no server
+
         with self._admin() as admin:
             if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone():
                 return
             admin.execute(f"CREATE DATABASE {_TEMPLATE}")
         engine = sqlalchemy.create_engine(self.database_address(_TEMPLATE), poolclass=sqlalchemy.NullPool)
-        declared_metadata().create_all(engine)
+        migrate.tables().create_all(engine)
         engine.dispose()
 
     @contextmanager
@@ -115,16 +101,6 @@ class LiveServers:
         finally:
             with self._admin() as admin:
                 admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def declared_metadata() -> sqlalchemy.MetaData:
-    """Every table that the code declares."""
-    for name in TABLE_MODULES:
-        if importlib.util.find_spec(name) is not None:
-            importlib.import_module(name)
-    metadata = importlib.import_module("kit.db").metadata
-    assert isinstance(metadata, sqlalchemy.MetaData)
-    return metadata
 
 
 @contextmanager
