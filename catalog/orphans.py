@@ -80,9 +80,9 @@ def claims(conn: Connection, prefix: str, owner: str, keeps_upload: Keeps) -> Cl
     return Claims(keys=inventory.keys_of(conn, owner), plans=frozenset(plans))
 
 
-def find(world: World, keeps_upload: Keeps, *, older: timedelta = OLD) -> Iterator[ObjectInfo]:
+def find(world: World, keeps_upload: Keeps) -> Iterator[ObjectInfo]:
     """The orphans, by prefix and key. Raises Unavailable."""
-    before = world.clock.now() - older
+    before = world.clock.now() - OLD
     for prefix in _PREFIXES:
         for (_, owner), objects in groupby(world.storage.list(prefix), key=lambda item: _owner(item.key)):
             aged = [item for item in objects if item.modified_at < before]

@@ -56,9 +56,9 @@ class _End(Enum):
 class Receiver:
     """Receives bodies for one process. Blocking work runs in threads: few for the store, so that the rest stays answered."""
 
-    def __init__(self, world: World, *, idle_s: float = _IDLE_S) -> None:
-        self._world, self._idle_s = world, idle_s
-        self._store_threads = anyio.CapacityLimiter(16)
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.store_threads = anyio.CapacityLimiter(16)
         self._row_threads = anyio.CapacityLimiter(8)
 
     async def receive(self, upload_id: str, offer: Offer, body: AsyncIterator[bytes], *, checksum: Checksum | None = None) -> UploadSession:
@@ -84,7 +84,7 @@ class Receiver:
 
     async def store(self, work: Callable[..., T], *arguments: object) -> T:
         """Runs work that waits for the store."""
-        return await anyio.to_thread.run_sync(work, *arguments, limiter=self._store_threads)
+        return await anyio.to_thread.run_sync(work, *arguments, limiter=self.store_threads)
 
     async def row(self, work: Callable[..., T], *arguments: object) -> T:
         """Runs one short transaction."""
@@ -97,13 +97,6 @@ class Receiver:
         self, session: UploadSession, offset: int, tails: tuple[Tail, ...], parts: tuple[StoredPart, ...], size_bytes: int | None
     ) -> UploadSession:
         return await self.row(lambda: sessions.commit(self._world, session, offset=offset, tails=tails, parts=parts, size_bytes=size_bytes))
-
-    def writer_threads(self) -> anyio.CapacityLimiter:
-        return self._store_threads
-
-    @property
-    def idle_s(self) -> float:
-        return self._idle_s
 
 
 class _Reception:
@@ -133,7 +126,7 @@ class _Reception:
             early=self._early,
         )
         scratch = self._world.settings.scratch_dir
-        async with part_writer(self._world.storage, scratch, target, self._receiver.writer_threads()) as writer:
+        async with part_writer(self._world.storage, scratch, target, self._receiver.store_threads) as writer:
             writer.start_at(self._session.offset, self._session.tails)
             heart = asyncio.create_task(self._keep_lease(writer))
             try:
@@ -191,7 +184,7 @@ class _Reception:
         started_at = writer.position
         while True:
             try:
-                with anyio.fail_after(self._receiver.idle_s):
+                with anyio.fail_after(_IDLE_S):
                     data = await anext(body, None)
             except TimeoutError:
                 return _End.STALLED
@@ -218,7 +211,7 @@ class _Reception:
         if end is _End.BROKEN:
             raise BodyBroken("The connection ended before the body did.")
         if end is _End.STALLED:
-            raise BodyStalled(f"Nothing arrived for {self._receiver.idle_s:g} seconds. Ask for the offset, then continue there.")
+            raise BodyStalled(f"Nothing arrived for {_IDLE_S} seconds. Ask for the offset, then continue there.")
         if upload.ready_to_finish(self._session):
             return await self._receiver.store(sessions.close, self._world, self._session.id)
         return await self._receiver.store(sessions.release, self._world, self._session)

@@ -29,7 +29,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    bindparam,
     cast,
     delete,
     func,
@@ -124,6 +123,7 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Job))
 _CHANGING = tuple(name for name in _FIELDS if name not in {"id", "kind", "subject", "asset_id", "args", "priority", "weight", "created_at"})
 _HELD, _HELD_S = "held_until", 10 * 365 * 86400.0
 _AT_ONCE = 500  # rows in one statement
+_EXPIRED = 100  # jobs in one sweep: the next comes soon
 _CANDIDATES = 64  # jobs looked at in one claim; others may be claiming the first of them at this moment
 
 
@@ -406,18 +406,18 @@ def _sums() -> Select[Any]:
 # -- what the sweeper looks after
 
 
-def expired(conn: Connection, limit: int = 100) -> list[Job]:
+def expired(conn: Connection) -> list[Job]:
     """Running jobs whose lease has run out, not locked: `expire` judges each again."""
     late = select(jobs).where(jobs.c.state == State.RUNNING, jobs.c.lease_until < func.statement_timestamp())
-    return [_job(row) for row in conn.execute(late.order_by(jobs.c.lease_until).limit(limit))]
+    return [_job(row) for row in conn.execute(late.order_by(jobs.c.lease_until).limit(_EXPIRED))]
 
 
-def ring_again(conn: Connection, older_s: float = RING_AGAIN_AFTER_S) -> int:
-    """A new bell for every job that is due and whose last bell is older than `older_s`. Returns how many."""
+def ring_again(conn: Connection) -> int:
+    """A new bell for every job that is due and whose last bell is older than `RING_AGAIN_AFTER_S`. Returns how many."""
     due = select(jobs.c.id).where(
         jobs.c.state == State.QUEUED,
         jobs.c.not_before <= func.statement_timestamp(),
-        jobs.c.rung_at < func.statement_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, bindparam("older_s", older_s, Float)),
+        jobs.c.rung_at < func.statement_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, RING_AGAIN_AFTER_S),
     )
     forgotten = conn.scalars(due.order_by(jobs.c.id).with_for_update(skip_locked=True)).all()
     _ring_now(conn, forgotten)

@@ -145,7 +145,7 @@ def want(path: Path, ranges: Iterable[Range]) -> None:
     _note(path, _WANTED, ranges)
 
 
-def fill(path: Path, ranges: Iterable[Range], stream: Stream, *, threads: int = THREADS) -> None:
+def fill(path: Path, ranges: Iterable[Range], stream: Stream) -> None:
     """Fetch what is missing of `ranges`; each byte once, however many processes and threads do this at the same time.
 
     Raises what `stream` raises, and StepFailed("source_damaged") when it has fewer bytes than it should.
@@ -157,7 +157,7 @@ def fill(path: Path, ranges: Iterable[Range], stream: Stream, *, threads: int = 
         for group in groups:
             _fill_group(path, group, stream, stop)
         return
-    most = threads * MORE_THREADS if size_of(pieces) < len(pieces) * SMALL_BYTES else threads
+    most = THREADS * MORE_THREADS if size_of(pieces) < len(pieces) * SMALL_BYTES else THREADS
     with ThreadPoolExecutor(min(most, len(groups)), thread_name_prefix="fetch") as pool:
         tasks = [pool.submit(_fill_group, path, group, stream, stop) for group in groups]
         done, _ = wait(tasks, return_when=FIRST_EXCEPTION)

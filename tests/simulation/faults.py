@@ -36,12 +36,12 @@ class _NoFence(MemoryJobs):
 
 
 class _NoSweep(MemoryJobs):
-    def expired(self, conn: Transaction, limit: int = 100) -> list[Job]:
+    def expired(self, conn: Transaction) -> list[Job]:
         return []
 
 
 class _NoSecondBell(MemoryJobs):
-    def ring_again(self, conn: Transaction, older_s: float = 0.0) -> int:
+    def ring_again(self, conn: Transaction) -> int:
         return 0
 
 

@@ -164,14 +164,14 @@ class MemoryJobs:
 
     # -- what the sweeper looks after
 
-    def expired(self, conn: Transaction, limit: int = 100) -> list[Job]:
+    def expired(self, conn: Transaction) -> list[Job]:
         now = conn.db.clock.now()
         late = [(job.lease_until, job) for job in conn.db.jobs.values() if job.state is State.RUNNING and job.lease_until is not None]
-        return [job for until, job in sorted(late, key=lambda item: item[0]) if until < now][:limit]
+        return [job for until, job in sorted(late, key=lambda item: item[0]) if until < now]
 
-    def ring_again(self, conn: Transaction, older_s: float = RING_AGAIN_AFTER_S) -> int:
+    def ring_again(self, conn: Transaction) -> int:
         now = conn.db.clock.now()
-        old = now - timedelta(seconds=older_s)
+        old = now - timedelta(seconds=RING_AGAIN_AFTER_S)
         due = [job.id for job in conn.db.jobs.values() if job.state is State.QUEUED and job.not_before <= now]
         forgotten = [job_id for job_id in due if conn.db.rung_at[job_id] < old]
         self._ring(conn, forgotten)
