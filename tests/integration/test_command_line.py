@@ -41,7 +41,7 @@ def test_a_video_is_sent_and_can_be_watched(local_stack: LocalStack, sent: dict[
     assert {rendition["status"] for rendition in sent["renditions"]} == {"ready"}
     assert sent["watch_url"].startswith(f"{local_stack.url}/watch/")
     playback = sent["playback_ids"][0]["id"]
-    with httpx.Client(base_url=local_stack.url, trust_env=False) as viewer:
+    with httpx.Client(base_url=local_stack.url, trust_env=False, timeout=60) as viewer:
         assert viewer.get(f"/v/{playback}/main.m3u8").text.startswith("#EXTM3U")
         assert viewer.get(f"/watch/{playback}").status_code == 200
 
@@ -163,7 +163,10 @@ def test_an_upload_that_was_killed_goes_on_where_it_was(local_stack: LocalStack,
     note = tus_client.note_path(tus_client.state_dir(state, Path.home()), Server(local_stack.url, ""), large)
     argv = [sys.executable, "-m", "stack.cli", "upload", str(large)]
     environment = plain_environment() | state | {"HEADWATER_DATA_DIR": str(local_stack.data)}
-    with subprocess.Popen(argv, cwd=TOP, env=environment, stdout=subprocess.DEVNULL) as first, httpx.Client(trust_env=False) as http:
+    with (
+        subprocess.Popen(argv, cwd=TOP, env=environment, stdout=subprocess.DEVNULL) as first,
+        httpx.Client(trust_env=False, timeout=60) as http,
+    ):
         assert eventually(note.exists)
         ticket = tus_client.read_ticket(note)
         assert ticket is not None
@@ -208,7 +211,8 @@ def test_a_worker_killed_while_it_encodes_costs_nobody_anything(local_stack: Loc
 
     assert eventually(caught_encoding), "the encode was over before it was seen"
     os.kill(worker, signal.SIGKILL)
-    with httpx.Client(base_url=local_stack.url, headers={"Authorization": f"Bearer {local_stack.api_key}"}, trust_env=False) as api:
+    key = {"Authorization": f"Bearer {local_stack.api_key}"}
+    with httpx.Client(base_url=local_stack.url, headers=key, trust_env=False, timeout=60) as api:
         assert eventually(lambda: api.get(f"/v1/assets/{made['id']}").json()["status"] in ("ready", "errored"), limit_s=240)
         asset = api.get(f"/v1/assets/{made['id']}").json()
     assert (asset["status"], asset["error"]) == ("ready", None)
