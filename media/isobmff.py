@@ -131,11 +131,6 @@ def sample_entry(init: Data) -> Box:
     return next(iter_boxes(init, stsd.body + 8, stsd.end))
 
 
-def avc_configuration(init: Data) -> bytes:
-    """The payload of the `avcC` box."""
-    return configuration(init, "avc1", "avcC")
-
-
 def configuration(init: Data, kind: str, name: str, header: int = VISUAL_HEADER) -> bytes:
     """The payload of the box `name` in the sample entry, which must be of this kind and has its boxes behind `header` bytes. Raises
     BadBoxes."""

@@ -9,7 +9,6 @@ from typing import Literal
 from media.codecs import EAC3
 from media.grid import AAC_FRAME_SAMPLES, EAC3_FRAME_SAMPLES
 
-H264Profile = Literal["high"]
 VideoCodec = Literal["h264", "hevc", "av1"]
 VideoRange = Literal["SDR", "PQ", "HLG"]  # HLS's words for the transfer function: BT.709, SMPTE ST 2084, ARIB STD-B67
 

@@ -26,8 +26,6 @@ from math import log
 BUFFER_S = 1.5
 HIGH_FRAME_RATE = 31  # frames per second above which the caps grow
 HIGH_FRAME_RATE_FACTOR = 1.5
-CRF = 23.0
-PRESET = "veryfast"
 THREADS = 1
 DPB_FRAMES = 2  # decoded pictures a player must hold: `veryfast` has one reference, and B-frames are no references
 
