@@ -28,7 +28,7 @@ from pathlib import Path
 
 from bench.figures import keep
 from bench.quality import MODEL, score
-from bench.transcode import machine, make_source, run_plain, spent
+from bench.transcode import about, make_source, run_plain, spent
 from ingest.probe import probe
 from kit.world import World
 from media.info import VideoStream
@@ -202,7 +202,7 @@ def main() -> int:
         cut = [_cut(world, clip, args.seconds, folder) for clip in clips]
         hd = make_source(world, clips[0], "1920x1080", 6, folder).path
         results = json.loads(args.out.read_text()) if args.out.exists() else {}
-        results |= {"machine": machine(world), "model": MODEL, "seconds": args.seconds, "clips": [clip.name for clip in clips]}
+        results |= {"machine": about(world), "model": MODEL, "seconds": args.seconds, "clips": [clip.name for clip in clips]}
         if args.part != "profiles":
             made = {row.encoder: asdict(row) for row in measure(world, cut, hd, folder, picked(args.only))}
             kept = {row["encoder"]: row for row in results.get("rows", ())} if args.only else {}

@@ -38,9 +38,8 @@ from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
 from bench.stack_run import JobRecord, Recording, record
-from bench.transcode import Source, machine, make_source, pipeline, plain_audio, plain_rung, run_plain, spent
-from catalog.demand import SEGMENT
-from catalog.progress import ENCODE, PLAN, PROBE
+from bench.transcode import Source, about, make_source, pipeline, plain_audio, plain_rung, run_plain, spent
+from catalog.kinds import ENCODE, PLAN, PROBE, PUBLISH, SEGMENT
 from kit.world import World
 from media.plan import EncodePlan
 from media.rendition import VideoRendition
@@ -214,7 +213,7 @@ def an_hour(made: EncodedTitle, recorded: Recording) -> Title:
         first, *others = sorted(found, key=_wall_s, reverse=True)  # of the opening: the pictures, and the sound
         return (Task(kind, _wall_s(first), first.priority), *(Task(kind, _wall_s(job), job.priority, gate=gate) for job in others))
 
-    publish = min((job for job in recorded.jobs if job.kind == flow.PUBLISH), key=_wall_s)
+    publish = min((job for job in recorded.jobs if job.kind == PUBLISH), key=_wall_s)
     last = (Task(publish.kind, _wall_s(publish), publish.priority),)
     return Title((step(PROBE), step(PLAN), step(SEGMENT, gate=False), tuple(work), last))
 
@@ -224,7 +223,7 @@ def _wall_s(job: JobRecord) -> float:
 
 
 def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> Report:
-    facts = machine(bench.world)
+    facts = about(bench.world)
     bench.say("making the sources")
     short = make_source(bench.world, clip, SIZE, arguments.seconds, bench.folder)
     (bench.folder / "long").mkdir()

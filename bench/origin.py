@@ -24,9 +24,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -36,9 +34,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.figures import keep, machine
 from kit.clock import SystemClock
 from kit.db import connect
 from kit.process import SubprocessRunner
@@ -307,14 +305,10 @@ def throughputs(edge: Rig, segment: Published, playlist: Published, folder: Path
         return [*found, compare(wrk, alone, servers | {"edge": bare}, size_bytes=len(playlist_bytes), folder=folder, options=options)]
 
 
-def machine() -> dict[str, str]:
+def about() -> dict[str, str]:
+    """The machine, and the server that it has."""
     version = subprocess.run([binaries.nginx(), "-v"], capture_output=True, text=True, check=True).stderr.strip()
-    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE) if Path("/proc/cpuinfo").exists() else None
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), "cores": str(os.cpu_count()), "cpu": cpu[1] if cpu else platform.processor(),
-        "system": f"{platform.system()} {platform.release()}", "nginx": version.rpartition("/")[2],
-        "load_1_min": f"{os.getloadavg()[0]:.1f}",
-    }  # fmt: skip
+    return machine(nginx=version.rpartition("/")[2])
 
 
 def main() -> int:
@@ -322,7 +316,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=1, choices=range(1, 6), help="of each run")
     options = parser.parse_args()
-    facts = machine()
+    facts = about()
     folder = Path(tempfile.mkdtemp(prefix="hw-bench-"))
     try:
         with bench_world(folder) as world:
@@ -333,10 +327,7 @@ def main() -> int:
                 measured = throughputs(edge, segment, playlist, folder, options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
-        json.dumps({"machine": facts, "throughput": [asdict(one) for one in measured], "savings": asdict(saved)}, indent=1) + "\n"
-    )
+    keep({"machine": facts, "throughput": [asdict(one) for one in measured], "savings": asdict(saved)}, RESULTS)
     for name, value in facts.items():
         print(f"{name:<20} {value}")
     for one in measured:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.figures import keep
 from bench.stack_run import client_of, command_line, open_database, upload
-from bench.transcode import machine, make_source
+from bench.transcode import about, make_source
 from catalog import pictures
 from catalog.kinds import AUDIO, ENCODE, POSTER, SEGMENT
 from kit import job_store
@@ -85,7 +85,7 @@ def main() -> int:
     pictures_s = spent[POSTER] + spent[pictures.STORYBOARD]
     ratio, with_worker = pictures_s / ladder_s, (pictures_s + own_s) / ladder_s
     report = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(world), "source": source.description,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(world), "source": source.description,
         "cpu_s": spent, "worker_own_cpu_s": own_s, "ladder_cpu_s": round(ladder_s, 2),
         "poster_and_storyboard_ratio": round(ratio, 5), "with_the_worker_itself_ratio": round(with_worker, 5), "target": TARGET,
     }  # fmt: skip

@@ -39,7 +39,7 @@ from rich.table import Table
 
 from bench.figures import keep
 from bench.stack_run import client_of, command_line, wait_until_ready
-from bench.transcode import machine, run_plain
+from bench.transcode import about, run_plain
 from kit.world import World
 from stack import leftovers
 from tests import chromium as browsers
@@ -376,7 +376,7 @@ def main() -> int:
     starts: list[Starts] = []
     try:
         world = world_without_servers(folder)
-        facts = machine(world)
+        facts = about(world)
         console.print("making the sources …")
         sources = make_sources(world, clip, arguments.minutes, folder)
         with local_stack(folder / "data", {"HEADWATER_CHUNK_S": "24"}) as stack, chromium() as browser:

@@ -33,7 +33,7 @@ import imageio_ffmpeg
 
 from bench.figures import keep
 from bench.stack_run import client_of, upload, wait_until_ready
-from bench.transcode import machine
+from bench.transcode import about
 from tests.local_stack import local_stack
 from tests.media.conftest import world_without_servers
 
@@ -166,13 +166,13 @@ def main() -> int:
     given = options.parse_args()
     frame_ms = float(1000 / RATE)
     with tempfile.TemporaryDirectory(prefix="headwater-bench-") as name:
-        about = machine(world_without_servers(Path(name) / "world"))
+        facts = about(world_without_servers(Path(name) / "world"))
         found = []
         for item in run(Path(name), given.minutes * 60, given.profile or PROFILES):
             found.append(item)
             print(f"{item.form} {item.codec}, {item.place}: {item.offset_ms} ms", file=sys.stderr, flush=True)
     report = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about, "minutes": given.minutes,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": facts, "minutes": given.minutes,
         "frame_ms": round(frame_ms, 2), "offsets": [asdict(item) for item in found],
     }  # fmt: skip
     before = json.loads(given.out.read_text()) if given.out.exists() else {}

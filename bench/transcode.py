@@ -24,10 +24,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -38,6 +36,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.figures import machine
 from kit import tools
 from kit.process import Command, Completed
 from kit.world import World
@@ -226,21 +225,9 @@ def measure_large(world: World, source: Source, folder: Path, say: Callable[[str
     return Large(source.description, rungs, max(run.peak_rss_bytes for run in made.runs), ours, round(planned.cpu_s, 2), round(plain, 2))
 
 
-def machine(world: World) -> dict[str, str]:
-    def first(path: str, field: str) -> str:
-        lines = Path(path).read_text().splitlines() if Path(path).exists() else []
-        return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "unknown")
-
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return {
-        "cpu": first("/proc/cpuinfo", "model name"),
-        "cores": str(os.cpu_count()),
-        "memory": first("/proc/meminfo", "MemTotal"),
-        "load at start": f"{os.getloadavg()[0]:.1f}",
-        "system": platform.platform(),
-        "ffmpeg": tools.encoder_version(world.runner, tools.ffmpeg(world.settings)),
-        "commit": commit.stdout.strip() or "unknown",
-    }
+def about(world: World) -> dict[str, str]:
+    """The machine, and the encoder that it has."""
+    return machine(ffmpeg=tools.encoder_version(world.runner, tools.ffmpeg(world.settings)))
 
 
 def show(console: Console, facts: dict[str, str], ratios: Ratios, large: Large) -> bool:
@@ -287,7 +274,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="headwater-bench-transcode-"))
     try:
         world = world_without_servers(folder)
-        facts = machine(world)
+        facts = about(world)
         console.print("making the sources …")
         source = make_source(world, clip, "1920x1080", arguments.seconds, folder)
         ratios = measure(world, source, folder / "hd", arguments.rounds, console.print)

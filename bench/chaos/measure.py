@@ -23,9 +23,10 @@ from bench.chaos.faults import Target
 from bench.chaos.inflict import Account, Recovery, owner_pid, running
 from bench.chaos.inventory import Work
 from bench.chaos.processes import below, targets
-from bench.chaos.report import LIMIT_S, machine, spread
+from bench.chaos.report import LIMIT_S, spread
 from bench.chaos.rig import Rig, rig
 from bench.chaos.run import settle
+from bench.figures import machine
 from stack import servers
 from stack.child import Child
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from bench.chaos.checks import Finding
 from bench.chaos.client import Sent
 from bench.chaos.inflict import Account
 from bench.chaos.inventory import Inventory
-from bench.figures import commit
+from bench.figures import machine
 
 LIMIT_S = 75.0
 _SHOWN = 30
@@ -37,14 +35,6 @@ def spread(values: Sequence[float]) -> Spread | None:
     ordered = sorted(values)
     at = min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))
     return Spread(len(ordered), round(statistics.median(ordered), 2), round(ordered[at], 2), round(ordered[-1], 2))
-
-
-def machine() -> dict[str, Any]:
-    """Where and of what this was measured."""
-    return {
-        "commit": commit(), "cores": os.cpu_count(), "machine": platform.machine(), "kernel": platform.release(),
-        "python": platform.python_version(), "load": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
 
 
 def _named(counted: Counter[Any]) -> dict[str, int]:
