@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients
+.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients presentations
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -75,6 +75,9 @@ simulate: $(VENV)/.test ## SEEDS=… seeded schedules of the whole pipeline, und
 
 clients: $(VENV)/.test ## Play HLS and DASH to the end in mpv, VLC, GStreamer, ffplay and FFmpeg, those that are installed
 	@$(BIN)/python -m tests.clients
+
+presentations: $(VENV)/.test ## Publish every clip of the tests through a whole stack and judge each presentation
+	@$(BIN)/python -m tests.presentations
 
 compose-test: $(VENV)/.test ## Build the image and try docker-compose.yml with podman
 	@sh tests/compose/run.sh
