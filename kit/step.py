@@ -317,13 +317,13 @@ def _explained(error: Exception, job: Job) -> HeadwaterError:
 
 def _hand_back(world: World, job: Job) -> bool:
     """Queues the job again without using up an attempt. False when that is not possible: the lease then runs out by itself."""
-
-    def release() -> None:
-        with world.db.begin() as conn:
-            job_store.release(conn, job)
-
-    error, _ = _tried(release, job)
+    error, _ = _tried(lambda: _release(world, job), job)
     return error is None
+
+
+def _release(world: World, job: Job) -> None:
+    with world.db.begin() as conn:
+        job_store.release(conn, job)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "ingest.sessions.read_live": "only reads",
     "ingest.sessions.early_state": "only reads",
     "ingest.sessions.fail": "only when the store has lost parts that it had acknowledged",
+    "ingest.probe._run": "only reads",
     "kit.step._insist": "passes on what its callers do",
     "kit.step.run": "passes on what its callers do",
     "worker.sweeper.ask_for_compaction": "the history of viewers, and no video",

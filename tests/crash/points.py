@@ -22,7 +22,9 @@ from types import FrameType
 from kit.jobs import Job
 
 ROOMS = ("media", "kit", "catalog", "accounts", "ingest", "transcode", "packager", "origin", "recommend", "web", "worker")
-PASSAGES = frozenset({"ingest.sessions.transaction", "kit.step._insist", "kit.step.run", "ingest.writer._thread"})  # only pass effects on
+PASSAGES = frozenset(  # only pass effects on
+    {"ingest.sessions.transaction", "kit.step._insist", "kit.step._tried", "kit.step.run", "ingest.writer._thread"}
+)
 LASTING_S = 30.0  # for what comes by itself, in a run that waits for it
 
 TIMED = {"heartbeat": "kit.step._renew", "lease": "ingest.sessions.still_held"}
