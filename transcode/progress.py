@@ -3,7 +3,8 @@
 What it says about itself (`-progress`): blocks of `key=value` lines, each ended by a line `progress=continue` or `progress=end`.
 
 What it has written. A run that makes many segments says nothing before it begins the last of them (FFmpeg holds its report back until
-every output has been opened), so it is judged by the fragments in its files. They grow by one group of pictures at a time.
+every output has been opened), so it is judged by the fragments in its files. They grow by one group of pictures at a time, but for the
+last of each file, which FFmpeg writes when everything is over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from media.grid import SegmentGrid
-from media.rendition import VideoRendition
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +59,35 @@ def _number(block: dict[str, str], key: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One segment of a rendition that a run writes."""
+    """One segment of a rendition that a run writes: the grid frames [first, end)."""
 
     path: Path
-    frames: int
-    pixels: int  # of each frame
+    first: int
+    end: int
 
 
-def pieces(grid: SegmentGrid, rungs: Sequence[VideoRendition], paths: Mapping[str, Mapping[int, Path]]) -> list[Piece]:
+def pieces(grid: SegmentGrid, paths: Mapping[str, Mapping[int, Path]]) -> list[Piece]:
     """`paths`: of each rendition, where each segment is written."""
-    found = []
-    for rung in rungs:
-        for index, path in paths[rung.name].items():
-            first, end = grid.segment_bounds(index)
-            found.append(Piece(path, end - first, rung.width * rung.height))
-    return found
+    return [Piece(path, *grid.segment_bounds(index)) for of_rung in paths.values() for index, path in of_rung.items()]
 
 
 def written(pieces: Sequence[Piece], gop_frames: int) -> float:
-    """The share of all pixels that is in the files, 0 to 1; of the fragment that comes next, about half is encoded."""
-    done = sum(_frames(piece, gop_frames) * piece.pixels for piece in pieces)
-    return done / sum(piece.frames * piece.pixels for piece in pieces)
+    """How far the run has come through its stretch of the title, 0 to 1. All rungs are made of the same decoded pictures, so the one that
+    shows most speaks for all: small fragments stay in a buffer for a while."""
+    first, end = min(piece.first for piece in pieces), max(piece.end for piece in pieces)
+    return (max(_reached(piece, first, gop_frames) for piece in pieces) - first) / (end - first)
 
 
-def _frames(piece: Piece, gop_frames: int) -> float:
-    found = fragments(piece.path)
-    return min(piece.frames, gop_frames * (found + 0.5)) if 0 < found < -(-piece.frames // gop_frames) else piece.frames * (found > 0)
+def _reached(piece: Piece, first: int, gop_frames: int) -> float:
+    """The frame at which the run is, as far as this segment can tell; `first` when it is not begun.
+
+    Of the fragment that comes next, about half is encoded. The last fragment of every segment is written when the whole run ends, so a
+    segment that has all others is taken to be over.
+    """
+    found, whole = fragments(piece.path), -(-(piece.end - piece.first) // gop_frames)
+    if found == 0:
+        return first
+    return piece.end if found >= whole - 1 else piece.first + gop_frames * (found + 0.5)
 
 
 def fragments(path: Path) -> int:

@@ -73,7 +73,7 @@ def _look(title: Title, work: Work, wanted: Wanted, beat: Beat, part: tuple[int,
     index, parts = part
     plan, began_s = title.plan, title.world.clock.monotonic_s()
     paths = {name: {index: segment_path(work.out_dir, name, index) for index in indexes} for name, indexes in wanted.items()}
-    expected = pieces(plan.grid, [plan.rendition(name) for name in wanted], paths)
+    expected = pieces(plan.grid, paths)
     first, end = frames_of(plan, wanted)
     whole_s = float((end - first) / plan.grid.frame_rate)
     seen = 0.0

@@ -64,18 +64,19 @@ def test_what_is_written_is_counted_by_its_fragments(tmp_path: Path) -> None:
 
 
 def test_how_far_a_run_is(tmp_path: Path) -> None:
-    """Two rungs of two segments, six seconds and two and a half of them, in groups of two seconds."""
-    expected = [Piece(tmp_path / f"{pixels}-{frames}", frames, pixels) for pixels in (100, 300) for frames in (144, 60)]
-    assert written(expected, 48) == 0.0
-    expected[2].path.write_bytes(a_segment(1))
-    assert written(expected, 48) == pytest.approx(300 * 72 / (400 * 204))
-    seen = [0.0]
-    for piece in expected:
-        for count in range(1, -(-piece.frames // 48) + 1):
-            piece.path.write_bytes(a_segment(count))
-            seen.append(written(expected, 48))
-    assert seen[1:] == sorted(seen[1:])
-    assert seen[-1] == 1.0
+    """Two rungs of three segments from frame 1000 on, in groups of two seconds; the last segment is shorter."""
+    bounds = [(1000, 1144), (1144, 1288), (1288, 1348)]
+    low, high = ([Piece(tmp_path / f"{name}-{first}", first, end) for first, end in bounds] for name in ("low", "high"))
+    assert written([*low, *high], 48) == 0.0
+    high[0].path.write_bytes(a_segment(1))
+    assert written([*low, *high], 48) == pytest.approx(72 / 348)  # the other rung's is still in a buffer
+    high[0].path.write_bytes(a_segment(2))
+    assert written([*low, *high], 48) == pytest.approx(144 / 348)  # its third fragment comes when all is over
+    low[1].path.write_bytes(a_segment(1))
+    assert written([*low, *high], 48) == pytest.approx((144 + 72) / 348)
+    for piece in (*low, *high):
+        piece.path.write_bytes(a_segment(-(-(piece.end - piece.first) // 48)))
+    assert written([*low, *high], 48) == 1.0
 
 
 def test_lines_of_another_kind_do_no_harm() -> None:
