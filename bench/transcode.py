@@ -232,9 +232,9 @@ def about(world: World) -> dict[str, str]:
 
 def show(console: Console, facts: dict[str, str], ratios: Ratios, large: Large) -> bool:
     """Prints the tables. True when every limit is kept."""
-    about = Table(title="Machine", show_header=False)
+    where = Table(title="Machine", show_header=False)
     for name, value in facts.items():
-        about.add_row(name, value)
+        where.add_row(name, value)
     table = Table(title=f"{ratios.source}; {', '.join(ratios.rungs)}; {ratios.frames} frames")
     for name in ("CPU seconds", "", "target", ""):
         table.add_column(name, justify="right" if name != "CPU seconds" else "left")
@@ -257,7 +257,7 @@ def show(console: Console, facts: dict[str, str], ratios: Ratios, large: Large) 
     big.add_row("together", f"{peak / 2**30:.2f} GiB", f"< {MEMORY_LIMIT_BYTES / 2**30:.0f} GiB", "kept" if fits else "missed")
     ratio = large.planned_cpu_s / large.plain_cpu_s
     big.add_row("CPU ÷ one plain FFmpeg process", f"{ratio:.3f}", f"≤ {TARGET:.2f}", "kept" if ratio <= TARGET else "missed")
-    for item in (about, table, big):
+    for item in (where, table, big):
         console.print(item)
     return kept and fits and ratio <= TARGET
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from captions import extract, line21
+from captions.fetching import fetched
 from captions.line21 import Captions
 from captions.storing import Refresh, stored
 from catalog import early, embedded, store, track_store
 from catalog.embedded import HIDDEN
 from catalog.track import Content, NewTrack
-from kit import log, scratch, tools
+from kit import log, tools
 from kit.errors import StepFailed
 from kit.jobs import Job
 from kit.process import ProcessFlooded, ProcessOutOfCpu, ProcessOutOfMemory, ProcessTimeout
@@ -43,19 +44,13 @@ def run(world: World, job: Job, beat: Beat) -> Taken:
         arriving = early.load(conn, job.asset_id)
         plan = store.load_plan(conn, asset.id)
     info = asset.source
-    if info is None or info.video is None or asset.source_key is None or asset.source_size_bytes is None:
+    if info is None or info.video is None:
         raise StepFailed("The asset has no source with pictures.", code="no_source")
-    settings, video = world.settings, info.video
-    source_of, name = early.reader(world.storage, asset, arriving)
-    limit = settings.scratch_budget_bytes or None
-    with (
-        scratch.fetch(source_of, name, asset.source_size_bytes, settings.scratch_dir, None, limit_bytes=limit) as source,
-        scratch.work_dir(settings.scratch_dir, job.id) as folder,
-    ):
+    with fetched(world, asset, arriving, job) as (source, folder):
         beat.progress(0.5)
-        program = tools.ffmpeg(settings)
+        program = tools.ffmpeg(world.settings)
         try:
-            done = world.runner.run(extract.hidden_command(info, video, program, source, folder))
+            done = world.runner.run(extract.hidden_command(info, info.video, program, source, folder))
         except (ProcessTimeout, ProcessOutOfCpu, ProcessOutOfMemory, ProcessFlooded) as error:
             _log.warning("captions inside pictures could not be taken out", asset=asset.id, code=error.code)
             return Taken((), line21.FAILED)

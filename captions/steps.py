@@ -14,14 +14,14 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from captions import cc_data, extract, hidden_steps, line21
+from captions.fetching import fetched
 from captions.reading import MAX_BYTES, Unreadable, read
 from captions.storing import Refresh, stored
 from catalog import early, store, track_store
 from catalog.asset import Asset
 from catalog.embedded import EXTRACT
 from catalog.track import CHAPTERS, Content, Track
-from kit import log, scratch, tools
-from kit.errors import StepFailed
+from kit import log, tools
 from kit.jobs import Job
 from kit.process import Completed
 from kit.step import Beat, Step
@@ -52,17 +52,9 @@ def run(world: World, job: Job, beat: Beat) -> tuple[Extracted, ...]:
         plan = store.load_plan(conn, asset.id)
     if not waiting:
         return ()
-    if asset.source is None or asset.source_key is None or asset.source_size_bytes is None:
-        raise StepFailed("The asset has no source.", code="no_source")
-    settings = world.settings
-    source_of, name = early.reader(world.storage, asset, arriving)
-    limit = settings.scratch_budget_bytes or None
-    with (
-        scratch.fetch(source_of, name, asset.source_size_bytes, settings.scratch_dir, None, limit_bytes=limit) as source,
-        scratch.work_dir(settings.scratch_dir, job.id) as folder,
-    ):
+    with fetched(world, asset, arriving, job) as (source, folder):
         beat.progress(0.5)
-        done = world.runner.run(extract.extract_command(_wanted(asset, waiting), tools.ffmpeg(settings), source, folder))
+        done = world.runner.run(extract.extract_command(_wanted(asset, waiting), tools.ffmpeg(world.settings), source, folder))
         return tuple(_extracted(world, track, folder, plan, done) for track in waiting)
 
 

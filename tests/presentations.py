@@ -3,7 +3,7 @@
     python -m tests.presentations                          every recipe of tests/clip_*.py
     python -m tests.presentations --profile archive DIR/*  other files, in another profile
 
-For each file one line: `ready` with the number of MUST and SHOULD rules that do not hold (`headwater validate`, every segment read), or
+For each file one line: `ready` with the MUST and SHOULD rules that do not hold (`headwater validate`, every segment read), or
 the code with which it was refused. Delivery over TLS (D3) is left out, because this runs on loopback. Exit code 1 when a MUST does
 not hold, or when something is refused without a code.
 """
