@@ -130,12 +130,12 @@ def test_a_message_is_enough_and_a_healthy_run_makes_no_noise(stage: Stage) -> N
     stage.put("one", "two", "three")
     assert stage.all_done()
     assert [subject for subject, _ in stage.saved()] == ["one", "three", "two"]
+    assert eventually(lambda: worker.said().count("step  succeeded kind=test.hold") == 3), worker.said()  # said after it is saved
     for program in (worker, sweeper):
         program.process.terminate()
         assert program.process.wait(timeout=60) == 0
     lines = [line.split(maxsplit=1)[1] for line in (worker.said() + sweeper.said()).splitlines()]
     assert {line.split()[0] for line in lines} == {"info"}
-    assert sum("step  succeeded kind=test.hold" in line for line in lines) == 3
     assert len(lines) == 7  # and both say when they are ready and when they have stopped
 
 
