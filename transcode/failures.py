@@ -32,8 +32,7 @@ _SIGNS: tuple[tuple[str, HeadwaterError], ...] = (
     ("Decoding requested, but no decoder found", Rejected("The video uses a codec that cannot be decoded here.", code="decode_failed")),
     ("Too many packets buffered", Rejected("Picture and sound of the video lie too far apart.", code="decode_failed")),
 )
-
-
+COMPLAINTS = 5  # of FFmpeg, that are kept for the log
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
 
 
@@ -52,9 +51,9 @@ def explain(completed: Completed) -> HeadwaterError:
     return StepFailed(f"The encoder failed with exit code {completed.exit_code}.", code="encode_failed")
 
 
-def technical(completed: Completed, lines: int = 5) -> str:
+def technical(completed: Completed) -> str:
     """The last different complaints of FFmpeg, without addresses in memory, for the log."""
     text = re.sub(r" @ 0x[0-9a-f]+", "", completed.stderr.decode(errors="replace"))
     # Streams that are not wanted have decoders that are not allowed, which FFmpeg mentions every time.
     complaints = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip() and "not on whitelist" not in line))
-    return " | ".join(complaints[-lines:])
+    return " | ".join(complaints[-COMPLAINTS:])
