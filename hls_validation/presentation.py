@@ -125,6 +125,12 @@ class Presentation:
     def of(self, *roles: Role) -> tuple[Rendition, ...]:
         return tuple(rendition for rendition in self.renditions.values() if rendition.role in roles)
 
+    def top(self) -> Multivariant:
+        """The multivariant playlist. Raises NotSeen when a media playlist was given."""
+        if self.multivariant is None:
+            raise NotSeen("There is no multivariant playlist.")
+        return self.multivariant
+
     @property
     def timed(self) -> tuple[Rendition, ...]:
         """Sound and pictures."""

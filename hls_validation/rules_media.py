@@ -174,17 +174,14 @@ def _colours(look: Presentation) -> Iterator[Issue]:
 
 @rule("M9", SHOULD, "Apple 1.33", "All video has the same aspect ratio.")
 def _aspect(look: Presentation) -> Iterator[Issue]:
-    if look.multivariant is None:
-        raise NotSeen("There is no multivariant playlist.")
-    sized = [(variant, variant.size) for variant in look.multivariant.variants if variant.size and variant.size[1]]
+    top = look.top()
+    sized = [(variant, variant.size) for variant in top.variants if variant.size and variant.size[1]]
     if sized:
         model = max(sized, key=lambda item: item[1][0])[1]
         for variant, size in sized:
             # Sizes are even, so a small rung may be a line or two from the exact ratio.
             if abs(size[0] * model[1] - size[1] * model[0]) > 2 * max(model):
-                yield Issue(
-                    f"{look.multivariant.url}:{variant.tag.line}", f"{size[0]}x{size[1]} is another aspect than {model[0]}x{model[1]}"
-                )
+                yield Issue(f"{top.url}:{variant.tag.line}", f"{size[0]}x{size[1]} is another aspect than {model[0]}x{model[1]}")
 
 
 @rule("M10", MUST, "Apple 7.4", "Every video segment starts with an IDR, by its bitstream.")

@@ -12,7 +12,6 @@ from itertools import pairwise
 
 from hls_validation.attributes import Fault
 from hls_validation.finding import Chapter, Check, Issue, Level, NotSeen
-from hls_validation.playlist import Multivariant
 from hls_validation.presentation import Presentation, Rendition, Role
 
 MUST, SHOULD = Level.MUST, Level.SHOULD
@@ -51,15 +50,9 @@ for _identity, _clause, _says in (
     rule(_identity, MUST, f"RFC 8216bis {_clause}", _says)(_grammar(_identity))
 
 
-def _top(look: Presentation) -> Multivariant:
-    if look.multivariant is None:
-        raise NotSeen("There is no multivariant playlist.")
-    return look.multivariant
-
-
 @rule("G7", MUST, "RFC 8216bis 4.4.6.2", "Every group that a variant names is there.")
 def _groups(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for variant in top.variants:
         for kind in ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS"):
             name = variant.tag.get(kind)
@@ -69,7 +62,7 @@ def _groups(look: Presentation) -> Iterator[Issue]:
 
 @rule("G8", MUST, "RFC 8216bis 4.4.6.1", "Members of a group have different names, one default at most, which is selected by itself.")
 def _members(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     names: set[tuple[str | None, ...]] = set()
     defaults: set[tuple[str | None, ...]] = set()
     for tag in top.media:
@@ -87,7 +80,7 @@ def _members(look: Presentation) -> Iterator[Issue]:
 
 @rule("G9", MUST, "RFC 8216bis 4.4.6.1", "An EXT-X-MEDIA has the attributes of its type, and no others.")
 def _typed(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for tag in top.media:
         where, kind = f"{top.url}:{tag.line}", tag.get("TYPE")
         if kind == "SUBTITLES" and not tag.get("URI"):
@@ -104,7 +97,7 @@ def _typed(look: Presentation) -> Iterator[Issue]:
 
 @rule("G10", MUST, "RFC 8216bis 4.4.6.1, RFC 5646", "LANGUAGE is a language tag.")
 def _languages(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for tag in top.media:
         for key in ("LANGUAGE", "ASSOC-LANGUAGE"):
             value = tag.get(key)
@@ -114,7 +107,7 @@ def _languages(look: Presentation) -> Iterator[Issue]:
 
 @rule("G11", MUST, "RFC 8216bis 4.4.6.2", "Variants have CLOSED-CAPTIONS=NONE all or none.")
 def _captions(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     without = [variant for variant in top.variants if variant.tag.get("CLOSED-CAPTIONS") == "NONE"]
     if without and len(without) < len(top.variants):
         other = next(variant for variant in top.variants if variant.tag.get("CLOSED-CAPTIONS") != "NONE")

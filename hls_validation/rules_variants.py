@@ -29,12 +29,6 @@ _SPEECH, _SOUNDS = "public.accessibility.transcribes-spoken-dialog", "public.acc
 _DESCRIBES = "public.accessibility.describes-video"
 
 
-def _top(look: Presentation) -> Multivariant:
-    if look.multivariant is None:
-        raise NotSeen("There is no multivariant playlist.")
-    return look.multivariant
-
-
 def _where(top: Multivariant, tag: Tag) -> str:
     return f"{top.url}:{tag.line}"
 
@@ -50,7 +44,7 @@ def _range(variant: Variant) -> str:
 
 @rule("V1", MUST, "Apple 9.1, 9.2, 9.14, 9.15", "Variants have CODECS, AVERAGE-BANDWIDTH and, with video, RESOLUTION and FRAME-RATE.")
 def _attributes(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for variant in top.variants:
         needed = ["CODECS", "AVERAGE-BANDWIDTH", *(("RESOLUTION", "FRAME-RATE") if shows(variant) else ())]
         yield from (Issue(_where(top, variant.tag), f"the variant has no {key}") for key in needed if variant.tag.get(key) is None)
@@ -58,7 +52,7 @@ def _attributes(look: Presentation) -> Iterator[Issue]:
 
 @rule("V2", MUST, "Apple 6.1, 6.6, 9.3, 9.4", "There are I-frame playlists, with CODECS and RESOLUTION, better several.")
 def _iframes(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     if any(map(shows, top.variants)) and not top.iframes:
         yield Issue(top.url, "there is no EXT-X-I-FRAME-STREAM-INF")
     for variant in top.iframes:
@@ -90,7 +84,7 @@ def _measured(look: Presentation, top: Multivariant, variant: Variant) -> tuple[
 
 @rule("V3", MUST, "Apple 9.13, RFC 8216bis 4.4.6.2", "BANDWIDTH is no less than video and the dearest sound of the group at their peaks.")
 def _peaks(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for variant in (*top.variants, *top.iframes):
         declared, measured = variant.tag.number("BANDWIDTH"), _measured(look, top, variant)
         if declared and measured and measured[0] > declared * (1 + RATE_SLACK):
@@ -99,7 +93,7 @@ def _peaks(look: Presentation) -> Iterator[Issue]:
 
 @rule("V4", MUST, "Apple 1.26, 1.27", "AVERAGE-BANDWIDTH is within 10 % of what is measured, and BANDWIDTH not more than 10 % above it.")
 def _averages(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for variant in (*top.variants, *top.iframes):
         where, measured = _where(top, variant.tag), _measured(look, top, variant)
         peak, average = variant.tag.number("BANDWIDTH"), variant.tag.number("AVERAGE-BANDWIDTH")
@@ -119,7 +113,7 @@ def _bursts(look: Presentation) -> Iterator[Issue]:
 
 @rule("V6", MUST, "Apple 9.16", "VIDEO-RANGE is on all video variants unless everything is SDR.")
 def _ranges(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     every = [variant for variant in (*top.variants, *top.iframes) if shows(variant)]
     hdr = any(_range(variant) != "SDR" or variant.codecs[0].startswith("dv") for variant in every if variant.codecs)
     for variant in every:
@@ -129,7 +123,7 @@ def _ranges(look: Presentation) -> Iterator[Issue]:
 
 @rule("V7", MUST, "Apple 9.11, 9.12", "EXT-X-INDEPENDENT-SEGMENTS is here or in every video playlist.")
 def _independent(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     if "EXT-X-INDEPENDENT-SEGMENTS" in top.tags:
         return
     for rendition in look.of(Role.VIDEO):
@@ -139,7 +133,7 @@ def _independent(look: Presentation) -> Iterator[Issue]:
 
 @rule("V8", MUST, "Apple 8.10, 9.5 to 9.7", "Renditions have a LANGUAGE; sound has playlists of its own.")
 def _renditions(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for tag in top.media:
         if tag.get("TYPE") != "VIDEO" and not tag.get("LANGUAGE"):
             yield Issue(_where(top, tag), f"“{tag.get('NAME')}” has no LANGUAGE")
@@ -157,7 +151,7 @@ def _renditions(look: Presentation) -> Iterator[Issue]:
 
 @rule("V9", MUST, "Apple 2.3, 9.6, appendix", "There is stereo AAC; audio groups have the same members, and every video has every group.")
 def _groups(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     heard = [variant for variant in top.variants if any(codec.startswith(_AUDIO) for codec in variant.codecs)]
     if heard and not any(_is_stereo_aac(top, variant) for variant in heard):
         yield Issue(top.url, "no variant has stereo AAC")
@@ -188,7 +182,7 @@ def _is_stereo_aac(top: Multivariant, variant: Variant) -> bool:
 
 @rule("V10", MUST, "Apple 1.12, 1.23, 1.24", "There are SDR variants; some video is H.264, and every codec spans all bandwidths.")
 def _compatible(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     videos = [variant for variant in top.variants if shows(variant) and variant.codecs]
     if videos and all(_range(variant) != "SDR" for variant in videos):
         yield Issue(top.url, "no variant is SDR")
@@ -207,7 +201,7 @@ def _compatible(look: Presentation) -> Iterator[Issue]:
 
 @rule("V11", SHOULD, "Apple 9.10", "For HD, two variants have the highest resolution.")
 def _two_at_the_top(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     best = max((variant.size for variant in top.variants if variant.size), key=lambda size: size[1], default=None)
     if best is not None and best[1] >= _HD_LINES and len({variant.url for variant in top.variants if variant.size == best}) == 1:
         yield Issue(top.url, f"only one variant has {best[0]}x{best[1]}")
@@ -215,7 +209,7 @@ def _two_at_the_top(look: Presentation) -> Iterator[Issue]:
 
 @rule("V12", MUST, "Apple 9.19", "SCORE is on all variants or on none.")
 def _scores(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     if any(variant.tag.get("SCORE") for variant in top.variants):
         for variant in top.variants:
             if variant.tag.get("SCORE") is None:
@@ -224,7 +218,7 @@ def _scores(look: Presentation) -> Iterator[Issue]:
 
 @rule("V13", SHOULD, "Apple 9.21 (iOS, over cellular networks)", "One variant has a BANDWIDTH of no more than 192 kbit/s.")
 def _cellular(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     least = min((variant.tag.number("BANDWIDTH") or 0 for variant in top.variants), default=0)
     if least > _CELLULAR_BPS:
         yield Issue(top.url, f"the least BANDWIDTH is {least}")
@@ -232,7 +226,7 @@ def _cellular(look: Presentation) -> Iterator[Issue]:
 
 @rule("V14", SHOULD, "Apple 9.20 (tvOS)", "No variant is sound alone, where there is video.")
 def _sound_alone(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     if any(map(shows, top.variants)):
         for variant in top.variants:
             if variant.codecs and not shows(variant):
@@ -248,7 +242,7 @@ def range_of(colours: tuple[int, int, int] | None) -> str:
     "V15", MUST, "Apple’s validator -50020, -50085; RFC 8216bis 4.4.6.2", "RESOLUTION, VIDEO-RANGE and FRAME-RATE are those of the media."
 )
 def _as_coded(look: Presentation) -> Iterator[Issue]:
-    top, judged = _top(look), False
+    top, judged = look.top(), False
     for variant in (*top.variants, *top.iframes):
         rendition = look.renditions.get(variant.url)
         track = rendition.track("vide") if rendition else None
@@ -270,7 +264,7 @@ def _as_coded(look: Presentation) -> Iterator[Issue]:
 
 @rule("V16", MUST, "Apple appendix, RFC 6381", "CODECS lists what the media is, and nothing else.")
 def _codecs(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for variant in (*top.variants, *top.iframes):
         where = _where(top, variant.tag)
         for codec in variant.codecs:
@@ -302,7 +296,7 @@ def _superfluous(where: str, variant: Variant, found: Sequence[str]) -> Iterator
 
 @rule("V17", SHOULD, "Apple 6.5", "An I-frame playlist has about its resolution’s bit rate times its frame rate, by eight.")
 def _iframe_rates(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for variant in top.iframes:
         rendition, own = look.renditions.get(variant.url), variant.tag.number("AVERAGE-BANDWIDTH") or variant.tag.number("BANDWIDTH")
         same = [other.tag.number("AVERAGE-BANDWIDTH") or 0 for other in top.variants if other.size == variant.size and other.size]
@@ -316,7 +310,7 @@ def _iframe_rates(look: Presentation) -> Iterator[Issue]:
 
 @rule("V18", MUST, "Apple 2.12, 2.13, 4.4 to 4.6", "Captions and audio descriptions have their CHARACTERISTICS and AUTOSELECT=YES.")
 def _characteristics(look: Presentation) -> Iterator[Issue]:
-    top = _top(look)
+    top = look.top()
     for tag in top.media:
         marks = {mark.strip() for mark in (tag.get("CHARACTERISTICS") or "").split(",")}
         if tag.get("TYPE") == "SUBTITLES" and marks & {_SPEECH, _SOUNDS} and not {_SPEECH, _SOUNDS} <= marks:
