@@ -97,11 +97,6 @@ def merged(ranges: Iterable[tuple[int, int]], gap_bytes: int = 0) -> tuple[ByteR
     return tuple(found)
 
 
-def size_of(ranges: Iterable[tuple[int, int]]) -> int:
-    """Bytes in ranges that do not overlap."""
-    return sum(end - start for start, end in ranges)
-
-
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """A track, what its edit list makes of it, and its stream index."""

@@ -15,8 +15,9 @@ from ingest.mp4_fragments import find_fragments
 from ingest.probe import Indexed, probe_by_index
 from kit import scratch, tools
 from kit.process import Completed
+from kit.sparse import size_of
 from kit.world import World
-from media.source_map import ByteRange, merged, size_of
+from media.source_map import ByteRange, merged
 from tests.clips import Clips
 from tests.encoded import run
 from tests.media.test_probe_index import CountingStorage

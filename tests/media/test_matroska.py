@@ -11,8 +11,9 @@ from ingest.matroska_index import clusters_begin
 from ingest.probe import probe, probe_by_index
 from kit import scratch, tools
 from kit.errors import Rejected
+from kit.sparse import size_of
 from kit.world import World
-from media.source_map import merged, size_of
+from media.source_map import merged
 from tests.clip_recipes import RECIPES
 from tests.clips import Clips
 from tests.encoded import run

@@ -11,10 +11,10 @@ import pytest
 from ingest.probe import Indexed, probe, probe_by_index
 from kit.errors import Rejected
 from kit.scratch import opened
+from kit.sparse import size_of
 from kit.storage.memory import MemoryStorage
 from kit.world import World
 from media.info import MediaInfo
-from media.source_map import size_of
 from tests import clips as table  # fills the table of recipes
 from tests.clip_fragments import FRAGMENTED
 from tests.clip_recipes import RECIPES

@@ -17,11 +17,12 @@ from ingest.probe import Indexed, look_at
 from kit import scratch, tools
 from kit.errors import Rejected, Unavailable
 from kit.process import Command, Completed
+from kit.sparse import size_of
 from kit.step import Beat
 from kit.storage.memory import MemoryStorage
 from kit.world import World
 from media.plan import Chunk
-from media.source_map import merged, size_of
+from media.source_map import merged
 from tests.encoded import encode, run
 from tests.media.conftest import world_without_servers
 from tests.media.test_encode_seek import frames_of_chunk, shown
