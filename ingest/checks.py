@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ingest.container import Shape
-from ingest.ffprobe import MAX_STREAMS, UNKNOWN, Found, FoundVideo, media_info
+from ingest.described import media_info
+from ingest.ffprobe import MAX_STREAMS, UNKNOWN, Found, FoundVideo
 from ingest.packets import Scan
 from kit.errors import Rejected
 from kit.settings import Settings

@@ -96,24 +96,16 @@ def probe_by_index(world: World, copy: LocalCopy, *, arriving: bool = False) -> 
     shape = _shape(copy.path, copy.size_bytes)
     prober = _Prober(world, copy.path, limits, copy.size_bytes)
     unprobed = _look_at_vvc(world, copy, index, shape, limits) if vvc.is_taken(index) else None
-    try:
-        found, complaint = unprobed or prober.streams(shape)
-    except Rejected:  # let the whole file say why
-        return None
-    _refuse(checks.check_streams(found, complaint, limits))
-    tracks = streams(index, found)
-    if tracks is None or found.video is None:
+    found = _found(prober, shape, limits, unprobed)
+    tracks = None if found is None else streams(index, found)
+    if found is None or tracks is None or found.video is None:
         return None
     video = tracks[found.video.index]
     packets = packet_count(tracks.values())
     if packets >= REPORT_EVERY:
         _refuse(checks.check_count(len(video.track), packets, copy.size_bytes))
     info = _verdict(found, scan(video, tracks), shape, copy.size_bytes, limits)
-    source_map = make_map(index, found, tracks)
-    if info.video is not None and _is_dark(info.video):
-        copy.need(source_map.video_ranges(info.video.start, info.video.start))
-        info = prober.light(info)
-    return Indexed(_with_captions(info, copy, source_map), index.digest, source_map)
+    return _indexed(prober, copy, info, make_map(index, found, tracks), index.digest)
 
 
 def _probe_by_cues(world: World, copy: LocalCopy, read: container.Read, limits: Limits, *, arriving: bool) -> Indexed | None:
@@ -124,27 +116,35 @@ def _probe_by_cues(world: World, copy: LocalCopy, read: container.Read, limits: 
     copy.need(index.header)
     shape = container.look(read, copy.size_bytes)
     prober = _Prober(world, copy.path, limits, copy.size_bytes)
-    try:
-        found, complaint = prober.streams(shape)
-    except Rejected:  # let the whole file say why
+    found = _found(prober, shape, limits)
+    if found is None:
         return None
-    _refuse(checks.check_streams(found, complaint, limits))
     made = matroska_index.describe(index, found, copy.read(index.clusters, index.head_end - index.clusters))
     if made is None or not (arriving or matroska_index.ends_so(made, found, copy.read(index.tail[0], index.tail[1] - index.tail[0]))):
         return None
     _refuse(checks.check_count(made.pictures, made.pictures, copy.size_bytes))
     info = _verdict(found, matroska_index.scan(made, found), shape, copy.size_bytes, limits)
-    source_map = matroska_index.make_map(made, found)
+    return _indexed(prober, copy, info, matroska_index.make_map(made, found), index.digest)
+
+
+def _found(prober: _Prober, shape: container.Shape, limits: Limits, unprobed: tuple[Found, str] | None = None) -> Found | None:
+    """The streams of a file of which only the index is there; None when the whole file has to say why they cannot be told."""
+    try:
+        found, complaint = unprobed or prober.streams(shape)
+    except Rejected:
+        return None
+    _refuse(checks.check_streams(found, complaint, limits))
+    return found
+
+
+def _indexed(prober: _Prober, copy: LocalCopy, info: MediaInfo, source_map: SourceMap, digest: str) -> Indexed:
+    """With what the first picture says of its light, and with a word of the captions that the first seconds carry. The latter are there
+    already, because a file is not opened without them."""
     if info.video is not None and _is_dark(info.video):
         copy.need(source_map.video_ranges(info.video.start, info.video.start))
         info = prober.light(info)
-    return Indexed(_with_captions(info, copy, source_map), index.digest, source_map)
-
-
-def _with_captions(info: MediaInfo, copy: LocalCopy, source_map: SourceMap) -> MediaInfo:
-    """With a word of the captions that the first seconds carry. They are there already, because a file is not opened without them."""
     there = info.closed_captions or closed_captions.are_in(copy.read_many(source_map.header_ranges()))
-    return replace(info, closed_captions=there)
+    return Indexed(replace(info, closed_captions=there), digest, source_map)
 
 
 def _look_at_vvc(world: World, copy: LocalCopy, index: Mp4Index, shape: container.Shape, limits: Limits) -> tuple[Found, str]:

@@ -16,7 +16,8 @@ PAGE = TOP / "docs" / "codes.md"
 # Where steps and what they call raise errors. Not here: what only answers HTTP requests (their codes are problems, at /v1/problems).
 ROOMS = ("transcode", "packager", "worker")
 MODULES = (
-    *("ingest/probe.py", "ingest/ffprobe.py", "ingest/checks.py", "ingest/importing.py", "ingest/incoming.py", "ingest/upload_steps.py"),
+    *("ingest/probe.py", "ingest/ffprobe.py", "ingest/described.py", "ingest/checks.py", "ingest/importing.py", "ingest/incoming.py"),
+    "ingest/upload_steps.py",
     *("kit/process.py", "kit/scratch.py", "kit/step.py", "kit/tools.py", "kit/storage/__init__.py"),
 )
 # An Unavailable is tried again for as long as it takes, so no asset ends with its code.
@@ -29,7 +30,7 @@ PASSING = {
 
 
 def _sources() -> Iterator[Path]:
-    yield from (TOP / module for module in MODULES if (TOP / module).exists())
+    yield from (TOP / module for module in MODULES)
     for room in ROOMS:
         yield from (TOP / room).rglob("*.py")
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ingest import checks, ffprobe
-from ingest.ffprobe import Found, FoundVideo, media_info, parse_streams
+from ingest.described import media_info
+from ingest.ffprobe import Found, FoundVideo, parse_streams
 from ingest.packets import PacketScan
 from kit.errors import Rejected
 from media import accepted
