@@ -6,10 +6,12 @@ import gzip
 import json
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.unit.web.test_views import CASES
 from web import front_end, views
 from web.frontend import build_hook
@@ -117,6 +119,24 @@ def test_a_failure_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(build_hook.BuildFailed, match=r"^The pages were not built: “npm ci” failed with “[^\n]+”\.$"):
         build_hook.build(tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
+
+
+def test_two_who_install_at_once_install_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two `npm ci` at once spoil node_modules."""
+    (tmp_path / "package-lock.json").write_text("{}")
+    calls: list[str] = []
+
+    def install(what: str, *_: object) -> None:
+        calls.append(what)
+        eventually(lambda: len(calls) > 1, limit_s=0.5)  # as long as the other has to be seen, if nothing holds it back
+        (tmp_path / "node_modules").mkdir(exist_ok=True)
+
+    monkeypatch.setattr(build_hook, "HERE", tmp_path)
+    monkeypatch.setattr(build_hook, "_run", install)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(build_hook.install_packages, dev=True) for _ in range(2)]:
+            done.result()
+    assert calls == ["“npm ci”"]
 
 
 def test_node_of_the_wheel_serves_where_the_machine_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ Node comes from the machine when it is version 20 or newer, else from the `nodej
 requirement. The output folder carries a stamp made of the sources' content: as long as it fits, nothing is done, so a second
 install is instant, and a source distribution (which contains the output) needs neither Node nor a network.
 
-The build goes into a folder beside the real one and takes its place when it is complete.
+The build goes into a folder beside the real one and takes its place when it is complete. Builds and installs of one tree go one after
+another, however many processes ask for them: two `npm ci` at once spoil node_modules.
 
 `python web/frontend/build_hook.py` does the same by hand; with `--dev` it also installs what only the tests need.
 """
@@ -16,7 +17,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +99,29 @@ def _reason(output: str) -> str:
     return (plain or telling or lines or ["nothing on its output"])[0]
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Waits for whoever else builds here. The kernel lets go when a process dies; Windows has no such lock."""
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    folder = os.open(HERE, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def install_packages(*, dev: bool) -> None:
     """`npm ci` with the lock file, unless node_modules already is what it asks for. Raises BuildFailed."""
+    with _alone():
+        _install(dev=dev)
+
+
+def _install(*, dev: bool) -> None:
     _, npm = find_node()
     wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
     note = HERE / "node_modules" / ".headwater"
@@ -115,13 +138,16 @@ def build(output: Path = OUTPUT) -> bool:
     digest = sources_digest()
     if is_current(output, digest):
         return False
-    install_packages(dev=False)
-    node, _ = find_node()
-    fresh = output.with_name(output.name + ".new")
-    _run("esbuild", [node, "esbuild.mjs", str(fresh)], BUILD_LIMIT_S)
-    (fresh / STAMP).write_text(digest + "\n")
-    shutil.rmtree(output, ignore_errors=True)
-    fresh.rename(output)
+    with _alone():
+        if is_current(output, digest):  # by now
+            return False
+        _install(dev=False)
+        node, _ = find_node()
+        fresh = output.with_name(output.name + ".new")
+        _run("esbuild", [node, "esbuild.mjs", str(fresh)], BUILD_LIMIT_S)
+        (fresh / STAMP).write_text(digest + "\n")
+        shutil.rmtree(output, ignore_errors=True)
+        fresh.rename(output)
     return True
 
 
