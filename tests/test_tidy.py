@@ -30,13 +30,16 @@ def _text(name: str) -> str:
     return (TOP / name).read_text(encoding="utf-8", errors="replace")
 
 
-def test_every_tracked_file_keeps_the_house_rules() -> None:
-    found = {str(finding) for name in _tracked() for finding in tidy.findings(name, _text(name))}
+@pytest.fixture(scope="module")
+def found() -> set[str]:
+    return {str(finding) for name in _tracked() for finding in tidy.findings(name, _text(name))}
+
+
+def test_every_tracked_file_keeps_the_house_rules(found: set[str]) -> None:
     assert sorted(found - ALLOWED) == []
 
 
-def test_the_list_of_exceptions_has_nothing_superfluous() -> None:
-    found = {str(finding) for name in _tracked() for finding in tidy.findings(name, _text(name))}
+def test_the_list_of_exceptions_has_nothing_superfluous(found: set[str]) -> None:
     assert sorted(ALLOWED - found) == []
 
 
