@@ -37,6 +37,7 @@ from kit.storage.s3 import open_storage
 from kit.world import World
 from stack.servers import S3Settings
 from tests.live import LiveServers
+from tests.plain_http import NO_TLS
 from web import problems
 
 KEY = "Bearer hw_test"
@@ -90,7 +91,7 @@ class UploadServer:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                httpx.options(f"{self.url}/v1/tus", timeout=10).raise_for_status()
+                httpx.options(f"{self.url}/v1/tus", timeout=10, verify=NO_TLS).raise_for_status()
             except httpx.TransportError:
                 time.sleep(0.05)
             else:
@@ -109,7 +110,7 @@ class UploadServer:
         self._socket.close()
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": KEY}, timeout=60, trust_env=False)
+        return httpx.Client(base_url=self.url, headers={"Authorization": KEY}, timeout=60, trust_env=False, verify=NO_TLS)
 
     def rss_bytes(self) -> int:
         """Resident memory of the first process."""

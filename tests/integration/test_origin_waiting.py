@@ -29,6 +29,7 @@ from origin.store import Place, SegmentFacts
 from origin.waiting import Waiting
 from tests.edge_rig import CountingOrigin
 from tests.eventually import eventually
+from tests.plain_http import NO_TLS
 from tests.published import Published, make_next, planned, record, wanted
 
 PATIENT_S = 25.0
@@ -42,7 +43,7 @@ class Viewers:
     pool: ThreadPoolExecutor
 
     def get(self, path: str, **more: Any) -> httpx.Response:
-        return httpx.request(more.pop("method", "GET"), self.origin.address + path, timeout=60, **more)
+        return httpx.request(more.pop("method", "GET"), self.origin.address + path, timeout=60, verify=NO_TLS, **more)
 
     def begin(self, path: str, **more: Any) -> Future[httpx.Response]:
         """A request that may have to wait; returns when the origin has got it."""

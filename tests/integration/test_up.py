@@ -27,6 +27,7 @@ from tests.eventually import eventually
 from tests.live import LiveServers
 from tests.local_stack import LocalStack, command
 from tests.local_stack import local_stack as local_stack_of
+from tests.plain_http import NO_TLS
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_parts_that_die_are_started_again_until_one_keeps_dying(stack: LocalStac
 
 def _status(url: str) -> int:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(url, trust_env=False, timeout=10).status_code
+        return httpx.get(url, trust_env=False, timeout=10, verify=NO_TLS).status_code
     return 0
 
 
