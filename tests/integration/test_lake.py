@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from sqlalchemy import func, select
 from kit.settings import to_environment
 from kit.step import run_step
 from kit.storage import MissingObject
+from kit.storage.s3 import open_storage
 from kit.world import World
 from recommend import bundle, importing, lake, lake_steps, lake_store, store
 from recommend.interactions import Interactions, Signal
@@ -175,8 +177,12 @@ def work(world: World) -> None:
         pass
 
 
-def test_forgetting_a_viewer_leaves_nothing_anywhere(api: Api, world: World) -> None:
-    asset = a_title(world)
+def test_forgetting_a_viewer_leaves_nothing_anywhere(world: World) -> None:
+    own = replace(world.settings, s3_bucket=f"forgetting-{secrets.token_hex(4)}")  # every object in it is read below
+    storage = open_storage(own)
+    storage.ensure_bucket()
+    world = replace(world, settings=own, storage=storage)
+    api, asset = open_api(world), a_title(world)
     send(api, *(watched(viewer, asset.id, ago_s=ago) for viewer in ("secret-viewer", "other") for ago in (0.0, DAY_S, 2 * DAY_S)))
     api.get("/v1/viewers/secret-viewer/home")
     lake.compact(world)
