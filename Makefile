@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients presentations
+.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-forecast bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients presentations
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -39,6 +39,9 @@ bench-playable: $(VENV)/.test ## Seconds from the last byte to the first frame, 
 
 bench-ladder: $(VENV)/.test ## The whole ladder: cost, use of all cores, quality, other platforms' way, up to 64 workers
 	@$(BIN)/python -m bench.ladder
+
+bench-forecast: $(VENV)/.test ## The remaining time that is told against what came, in recorded runs (RECORD=name makes one first)
+	@$(BIN)/python -m bench.forecast $(if $(RECORD),--record $(RECORD))
 
 bench-pictures: $(VENV)/.test ## Poster and storyboard beside the ladder, in CPU seconds
 	@$(BIN)/python -m bench.pictures

@@ -40,6 +40,7 @@ class JobRecord:
     began_s: float
     ended_s: float
     cpu_s: float
+    crew: int  # workers on its machine; 0 where it does not say
     progress: tuple[float, ...]
 
 
@@ -178,8 +179,8 @@ def _recording(
 
     def one(job: Job) -> JobRecord:
         moments = since(job.created_at), since(job.started_at), since(job.finished_at)
-        names, cpu_s = tuple(job.args.get("renditions", ())), float(job.stats.get("cpu_s", 0.0))
-        return JobRecord(job.kind, names, round(job.weight, 4), job.priority, *moments, cpu_s, tuple(seen[job.id]))
+        names, cpu_s, crew = tuple(job.args.get("renditions", ())), float(job.stats.get("cpu_s", 0.0)), int(job.stats.get("crew", 0))
+        return JobRecord(job.kind, names, round(job.weight, 4), job.priority, *moments, cpu_s, crew, tuple(seen[job.id]))
 
     records = [one(job) for job in jobs if job.finished_at is not None and job.started_at is not None]
     timings = {name: _seconds(asset["timings"][name]) for name in ("received_at", "playable_at", "ready_at")}
@@ -202,11 +203,15 @@ def processor_s() -> tuple[float, float]:
     return (sum(fields) - idle) / tick, sum(fields) / tick
 
 
-def as_recording(kept: Mapping[str, Any], every: int = 5) -> dict[str, Any]:
-    """What tests/unit/catalog/test_forecast.py replays, out of a `Recording` as kept in bench/results/ladder.json."""
+def as_recording(kept: Mapping[str, Any], about: str) -> dict[str, Any]:
+    """What `tests.lives` replays, out of a `Recording` as kept in bench/results/ladder.json: of each job when its progress rose."""
     looks = [look["at_s"] for look in kept["looks"]]
-    some = range(0, len(looks), every)
     names = ("kind", "weight", "made_s", "began_s", "ended_s")
     jobs = [job for job in kept["jobs"] if job["kind"] in (*WORK, PROBE, PLAN)]
-    told = [{name: job[name] for name in names} | {"progress": [job["progress"][at] for at in some]} for job in jobs]
-    return {"looks": [looks[at] for at in some], "jobs": told}
+
+    def told(job: Mapping[str, Any]) -> list[tuple[float, float]]:
+        rises = zip(looks, job["progress"], (0.0, *job["progress"]), strict=False)
+        return [(at_s, now) for at_s, now, before in rises if now > before and at_s < job["ended_s"]]
+
+    crew = max((job.get("crew", 0) for job in jobs), default=0)
+    return {"about": about, "crew": crew, "jobs": [{**{name: job[name] for name in names}, "told": told(job)} for job in jobs]}

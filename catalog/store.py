@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Float,
     RowMapping,
     Select,
-    and_,
-    case,
-    cast,
     delete,
-    extract,
     func,
     insert,
-    literal,
     literal_column,
     or_,
     select,
@@ -63,15 +56,14 @@ from catalog.plan_store import (
     save_playlists,
     save_segments,
 )
-from catalog.progress import LATELY_S, PACE_S, PROGRESS_AGE_S, JobTally
 from catalog.source_store import load_source_map, save_source_map, set_source_sha256
 from catalog.tables import assets, early_sources, playback_ids, presentations
 from catalog.title_keys import forget as forget_keys
 from catalog.track_store import forget_tracks
 from kit import ids, job_store
-from kit.db import Json, Timestamp
+from kit.db import Json
 from kit.errors import Forbidden, NotFound
-from kit.jobs import NewJob, State
+from kit.jobs import NewJob
 from media.ids import AssetId, PlaybackId
 from media.info import MediaInfo
 from media.source_map import SourceMap
@@ -111,7 +103,6 @@ __all__ = [  # the catalog's door: callers import plan functions from here too
     "set_source_info",
     "set_source_sha256",
     "slim_assets",
-    "tallies",
     "update_details",
 ]  # fmt: skip
 
@@ -249,35 +240,6 @@ def changed_assets(conn: Connection, within_s: float) -> tuple[str, ...]:
     recent = assets.c.updated_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, within_s)
     query = select(assets.c.id).where(or_(recent, assets.c.status == str(AssetStatus.PROCESSING)))
     return tuple(conn.execute(query).scalars())
-
-
-def tallies(conn: Connection, asset_ids: Sequence[str], now: datetime) -> dict[str, tuple[JobTally, ...]]:
-    """The jobs of several assets, summed up where they are alike, by asset id."""
-    jobs = job_store.jobs
-    succeeded, running = jobs.c.state == str(State.SUCCEEDED), jobs.c.state == str(State.RUNNING)
-    done = jobs.c.weight * case((succeeded, 1.0), else_=jobs.c.progress)
-    fps = case((running, func.coalesce(jobs.c.stats["fps"].as_float(), 0.0)), else_=0.0)
-    began_s, ended_s = _ago_s(jobs.c.started_at, now), func.coalesce(_ago_s(jobs.c.finished_at, now), 0.0)
-    worked = jobs.c.started_at.is_not(None) & or_(running, jobs.c.finished_at.is_not(None))
-    counts = and_(worked, ended_s < PACE_S)
-    took_s = func.greatest(0.0, began_s - case((running, PROGRESS_AGE_S), else_=ended_s))
-    lately_s = func.greatest(0.0, func.least(began_s, LATELY_S) - ended_s)
-    alike = (jobs.c.asset_id, jobs.c.kind, jobs.c.args["renditions"], jobs.c.state)
-    sums = (
-        func.count(), func.sum(jobs.c.weight), func.sum(done), func.max(jobs.c.weight), func.sum(fps),
-        func.sum(case((counts, done), else_=0.0)), func.sum(case((counts, took_s), else_=0.0)),
-        func.sum(case((worked, lately_s), else_=0.0)), func.coalesce(func.max(began_s), 0.0),
-    )  # fmt: skip
-    by_itself = case((running, jobs.c.id))
-    query = select(*alike, *sums).where(jobs.c.asset_id.in_(list(asset_ids))).group_by(*alike, by_itself)
-    found: dict[str, tuple[JobTally, ...]] = dict.fromkeys(asset_ids, ())
-    for asset_id, kind, renditions, state, *figures in conn.execute(query):
-        found[asset_id] += (JobTally(kind, tuple(renditions or ()), State(state), *figures),)
-    return found
-
-
-def _ago_s(moment: ColumnElement[datetime], now: datetime) -> ColumnElement[float]:
-    return func.greatest(0.0, cast(extract("epoch", literal(now, Timestamp) - moment), Float))
 
 
 def _write(conn: Connection, asset_id: str, values: Mapping[str, Any]) -> Asset:

@@ -15,6 +15,7 @@ from catalog.plan_store import RenditionRow
 from catalog.progress import AssetProgress, RenditionProgress, asset_progress, rendition_progress
 from catalog.quality import Quality
 from catalog.sounds import Sound
+from catalog.tally_store import tallies
 from catalog.track import Track
 
 
@@ -42,7 +43,7 @@ class AssetView:
 def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[AssetView, ...]:
     """The views of `assets` at this moment, in their order."""
     asset_ids = [asset.id for asset in assets]
-    rows, tallies = store.load_renditions(conn, asset_ids), store.tallies(conn, asset_ids, now)
+    rows, jobs = store.load_renditions(conn, asset_ids), tallies(conn, asset_ids, now)
     causes, heard, judged = lost.causes(conn, asset_ids), sounds.of_assets(conn, asset_ids), quality.of_assets(conn, asset_ids)
     playbacks, tracks = store.playbacks_of(conn, asset_ids), track_store.tracks_of(conn, asset_ids)
     shown = pictures.shown(conn, asset_ids)
@@ -50,11 +51,11 @@ def load(conn: Connection, assets: Sequence[Asset], now: datetime) -> tuple[Asse
     def rendition(asset: Asset, row: RenditionRow) -> RenditionView:
         name = (asset.id, row.plan_digest, row.name)
         cause = causes.get(name)
-        progress = rendition_progress(row.name, row.kind, asset.status, tallies[asset.id], lost=cause is not None)
+        progress = rendition_progress(row.name, row.kind, asset.status, jobs[asset.id], lost=cause is not None)
         return RenditionView(row, progress, cause, heard.get(name), judged.get(name))
 
     def view(asset: Asset) -> AssetView:
-        progress = asset_progress(asset.status, tallies[asset.id])
+        progress = asset_progress(asset.status, jobs[asset.id])
         renditions = tuple(rendition(asset, row) for row in rows[asset.id])
         return AssetView(asset, progress, renditions, playbacks[asset.id], tracks[asset.id], shown[asset.id])
 

@@ -56,7 +56,8 @@ def _whole(title: Title, track: AudioRendition, job: Job, beat: Beat) -> None:
         published = _AudioFile(title, track, _output(work, track.name), AudioCutter(title.plan, track), beat)
 
         def tell(report: Report) -> None:
-            beat.progress(ENCODED * report.media_s / duration_s, speed=report.speed)
+            reached = round(ENCODED * min(1.0, report.media_s / duration_s), 4)
+            beat.progress(reached, reached=reached, speed=report.speed)
             published.look()
 
         run(title.world, audio_command(work, track), tell)

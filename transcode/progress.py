@@ -4,7 +4,8 @@ What it says about itself (`-progress`): blocks of `key=value` lines, each ended
 
 What it has written. A run that makes many segments says nothing before it begins the last of them (FFmpeg holds its report back until
 every output has been opened), so it is judged by the fragments in its files. They grow by one group of pictures at a time, but for the
-last of each file, which FFmpeg writes when everything is over.
+last of each file, which FFmpeg writes when everything is over. Seconds pass from one fragment to the next, so in between it is taken to
+go on as it went so far (`Strides`).
 """
 
 from __future__ import annotations
@@ -71,23 +72,52 @@ def pieces(grid: SegmentGrid, paths: Mapping[str, Mapping[int, Path]]) -> list[P
     return [Piece(path, *grid.segment_bounds(index)) for of_rung in paths.values() for index, path in of_rung.items()]
 
 
-def written(pieces: Sequence[Piece], gop_frames: int) -> float:
-    """How far the run has come through its stretch of the title, 0 to 1. All rungs are made of the same decoded pictures, so the one that
-    shows most speaks for all: small fragments stay in a buffer for a while."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a run has come through its stretch of the title as its files show it, and the point from which on they show more; 0 to 1."""
+
+    done: float
+    until: float
+
+
+def written(pieces: Sequence[Piece], gop_frames: int) -> Reach:
+    """All rungs are made of the same decoded pictures, so the one that shows most speaks for all: small fragments stay in a buffer for a
+    while."""
     first, end = min(piece.first for piece in pieces), max(piece.end for piece in pieces)
-    return (max(_reached(piece, first, gop_frames) for piece in pieces) - first) / (end - first)
+    done = max(_reached(piece, first, gop_frames) for piece in pieces)
+    until = min((mark for piece in pieces for mark in _marks(piece, gop_frames) if mark > done), default=end)
+    return Reach((done - first) / (end - first), (until - first) / (end - first))
+
+
+def _marks(piece: Piece, gop_frames: int) -> list[float]:
+    """Where a run is when each fragment of this segment appears but the last, which comes when the whole run ends. A fragment is written
+    when the next has begun, and the encoder holds back some pictures beside that: about half a group of them."""
+    count = -(-(piece.end - piece.first) // gop_frames)
+    return [min(piece.end, piece.first + gop_frames * (found + 0.5)) for found in range(1, count)]
 
 
 def _reached(piece: Piece, first: int, gop_frames: int) -> float:
-    """The frame at which the run is, as far as this segment can tell; `first` when it is not begun.
-
-    Of the fragment that comes next, about half is encoded. The last fragment of every segment is written when the whole run ends, so a
-    segment that has all others is taken to be over.
-    """
-    found, whole = fragments(piece.path), -(-(piece.end - piece.first) // gop_frames)
+    """The frame at which the run is, as far as this segment can tell; `first` when it is not begun."""
+    found, marks = fragments(piece.path), _marks(piece, gop_frames)
     if found == 0:
         return first
-    return piece.end if found >= whole - 1 else piece.first + gop_frames * (found + 0.5)
+    return marks[found - 1] if found <= len(marks) else piece.end
+
+
+class Strides:
+    """How far a run is at any moment that is not before the last one asked about; seconds of one clock. It never falls."""
+
+    def __init__(self, began_s: float) -> None:
+        self._began_s = self._seen_s = began_s
+        self._seen = 0.0
+
+    def at(self, now_s: float, reach: Reach) -> float:
+        """By what is seen `now_s`: from the last fragment on as fast as up to there, but no further than where the next would show."""
+        if reach.done > self._seen:
+            self._seen, self._seen_s = reach.done, now_s
+        took_s = self._seen_s - self._began_s
+        since = self._seen * (now_s - self._seen_s) / took_s if took_s > 0 else 0.0
+        return min(reach.until, self._seen + since)
 
 
 def fragments(path: Path) -> int:

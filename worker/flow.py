@@ -56,9 +56,10 @@ _EXTRAS = (catalog.store.PURGE, early.DROP, track_store.DROP_TEXT, DIGEST, embed
 _ENCODE_S_PER_PIXEL = 16e-9  # x264 "veryfast", with scaling
 _EFFORT = {"h264": 1, "hevc": 2, "av1": 1}  # beside that (`make bench-codecs`)
 _DECODE_S_PER_PIXEL = 4e-9  # of the source, and putting it on the grid
-_AUDIO_CPU_S_PER_S = 0.02
-_POSTER_CPU_S = 0.5
-_START_CPU_S = 0.2  # of any run: the program, its encoders, verification
+_AUDIO_CPU_S_PER_S = 0.0085  # of stereo
+_POSTER_CPU_S = 0.8
+_START_CPU_S = 1.0  # of any run: the program, its encoders, verification
+_NO_RUN_CPU_S = 0.1  # of a job that finds everything made already
 
 
 # -- pure: jobs as values
@@ -122,7 +123,9 @@ def encode_cpu_s(plan: EncodePlan, rungs: Sequence[VideoRendition], chunk: Chunk
     encoded = sum(rung.width * rung.height * frames * _EFFORT[rung.codec] for rung in rungs)
     if chunk.first_segment == 0 and plan.video[0] in rungs:
         encoded -= plan.video[0].width * plan.video[0].height * _frames(plan, 0, 1)
-    decoded = max(rung.width * rung.height for rung in plan.video) * frames if encoded else 0
+    if not encoded:
+        return _NO_RUN_CPU_S
+    decoded = max(rung.width * rung.height for rung in plan.video) * frames
     return _START_CPU_S + encoded * _ENCODE_S_PER_PIXEL + decoded * _DECODE_S_PER_PIXEL
 
 

@@ -89,9 +89,48 @@ def test_the_forecast_forgets_how_fast_it_once_was() -> None:
 
 
 def test_no_more_workers_help_than_there_are_jobs() -> None:
-    """Eight workers had 20 s for each chunk; one chunk is left, and its worker is alone with the machine."""
+    """Eight workers had 20 s for each chunk; one chunk is left, and its worker is alone with the machine, or has always been."""
     before = [ended(chunk, 20.0, 0.0) for chunk in range(8)]
-    assert eta_s(*before, encode(8, "360p")) == pytest.approx(20.0 / 1.7, abs=0.1)
+    assert eta_s(*before, encode(8, "360p")) == pytest.approx(20.0 / 1.8, abs=0.1)
+    last = running(8, 10.0, 0.5)
+    assert eta_s(*before, last) == pytest.approx(10.0 / 1.8, abs=0.1)
+    assert eta_s(*before, replace(last, stats={"crew": 8})) == pytest.approx(10.0 / 1.8, abs=0.1)
+    assert eta_s(*before, replace(last, stats={"crew": 1})) == pytest.approx(10.0, abs=0.1)
+
+
+def test_what_an_attempt_before_did_has_to_be_done_again() -> None:
+    """But it still counts as progress. What is known of the present attempt decides, and a first one may say nothing of itself."""
+    other = ended(0, 40.0, 0.0)
+    again = running(1, 20.0, 0.75, epoch=2)
+    assert asset_progress(PROCESSING, tally([*DONE, other, again], NOW)).progress == pytest.approx(0.03 + 0.96 * 1.75 / 2)
+    workers, pace_s = (40 + 20 + PROGRESS_AGE_S) / 40, (20 + 19.4) / (0.5 + 0.1 * 19.4 / 20)
+    assert eta_s(other, again) == pytest.approx(20.0 / workers, abs=0.1)
+    assert eta_s(other, replace(again, stats={"reached": 0.5})) == pytest.approx(20.0 / workers, abs=0.1)
+    assert eta_s(other, replace(again, stats={"reached": 0.1})) == pytest.approx(0.9 * (20 + 0.9 * pace_s) / workers, abs=0.1)
+
+
+def test_a_job_that_shows_nothing_yet_has_used_up_its_time_so_far() -> None:
+    for age_s, left_s in ((5, 15.0), (9, 11.0), (15, 10.0), (50, 10.0)):  # a fragment shows before its middle
+        before = [ended(chunk, 80.0 - 20 * chunk + age_s, 60.0 - 20 * chunk + age_s) for chunk in range(4)]
+        assert eta_s(*before, running(4, age_s - PROGRESS_AGE_S, 0.0)) == pytest.approx(left_s, abs=0.1)
+
+
+def test_each_kind_of_work_is_judged_by_its_own_pace() -> None:
+    """Sound took four times what was expected of it; that says nothing of the pictures."""
+    sound = {"started_at": NOW - timedelta(seconds=40), "finished_at": NOW}
+    sounds = job("transcode.audio", State.SUCCEEDED, 1.0, weight=10.0, **sound)
+    assert eta_s(sounds, encode(0, "360p", weight=20.0)) is None
+    assert eta_s(sounds, encode(0, "360p", weight=9.0), job("transcode.audio", weight=10.0)) == pytest.approx(4 * 19, abs=0.5)
+    one = running(0, 20.0, 0.5, weight=20.0)
+    assert eta_s(sounds, one, encode(1, "360p", weight=20.0)) == pytest.approx((20 + 40) / ((40 + 20.6) / 40), abs=0.1)
+
+
+def test_the_last_chunks_that_wait_are_known_by_their_weights() -> None:
+    """Two workers. A long chunk that comes first is over when the short ones are; one that comes last is not."""
+    before = [ended(chunk, 20.0, 0.0) for chunk in range(2)]
+    waiting = [encode(2 + at, "360p", weight=weight) for at, weight in enumerate([3.0, 1.0, 1.0, 1.0])]
+    assert eta_s(*before, *waiting) == pytest.approx(60.0)
+    assert eta_s(*before, *reversed(waiting)) == pytest.approx(20 + 20 + 40 / 1.8, abs=0.1)
 
 
 def test_no_forecast_while_nobody_works_for_it() -> None:
@@ -186,7 +225,10 @@ def test_progress_never_falls(seeds: list[float]) -> None:
 
 def test_jobs_that_are_alike_are_summed_up_and_those_that_run_stand_by_themselves() -> None:
     queued = [encode(c, "360p", weight=2.0) for c in range(1000)]
-    at_work = [running(c, 9.0, 0.5, weight=2.0, stats={"fps": 10}) for c in range(2)]
+    at_work = [running(c, 9.0, 0.5, weight=2.0, stats={"fps": 10, "crew": 2}) for c in range(2)]
     waiting, *others = tally([*queued, *at_work], NOW)
-    assert waiting == JobTally("transcode.encode", ("360p",), State.QUEUED, 1000, 2000.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    assert others == [JobTally("transcode.encode", ("360p",), State.RUNNING, 1, 2.0, 1.0, 2.0, 10.0, 1.0, 9.0, 10.0, 10.0)] * 2
+    nothing = {"done_weight": 0.0, "own_weight": 0.0, "fps": 0.0, "pace_weight": 0.0, "pace_s": 0.0, "lately_s": 0.0, "age_s": 0.0}
+    assert waiting == JobTally("transcode.encode", ("360p",), State.QUEUED, 1000, 2000.0, **nothing, crew=0.0, last=(2.0,) * 32)
+    age_s = 9.0 + PROGRESS_AGE_S
+    figures = {"done_weight": 1.0, "own_weight": 1.0, "fps": 10.0, "pace_weight": 1.0, "pace_s": 9.0, "lately_s": age_s, "age_s": age_s}
+    assert others == [JobTally("transcode.encode", ("360p",), State.RUNNING, 1, 2.0, **figures, crew=2.0, last=())] * 2

@@ -6,11 +6,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kit.errors import Rejected, StepFailed, Unavailable
 from kit.process import Completed
 from transcode.failures import explain, technical
-from transcode.progress import Piece, ProgressReader, Report, fragments, written
+from transcode.progress import Piece, ProgressReader, Reach, Report, Strides, fragments, written
 
 BLOCK = """frame=48
 fps=24.50
@@ -67,16 +69,48 @@ def test_how_far_a_run_is(tmp_path: Path) -> None:
     """Two rungs of three segments from frame 1000 on, in groups of two seconds; the last segment is shorter."""
     bounds = [(1000, 1144), (1144, 1288), (1288, 1348)]
     low, high = ([Piece(tmp_path / f"{name}-{first}", first, end) for first, end in bounds] for name in ("low", "high"))
-    assert written([*low, *high], 48) == 0.0
+    everything = [*low, *high]
+
+    def seen() -> tuple[float, float]:
+        reach = written(everything, 48)
+        return round(348 * reach.done, 6), round(348 * reach.until, 6)
+
+    assert seen() == (0, 72)
     high[0].path.write_bytes(a_segment(1))
-    assert written([*low, *high], 48) == pytest.approx(72 / 348)  # the other rung's is still in a buffer
+    assert seen() == (72, 120)  # the other rung's is still in a buffer
     high[0].path.write_bytes(a_segment(2))
-    assert written([*low, *high], 48) == pytest.approx(144 / 348)  # its third fragment comes when all is over
+    assert seen() == (120, 144 + 72)  # its third fragment comes when all is over
     low[1].path.write_bytes(a_segment(1))
-    assert written([*low, *high], 48) == pytest.approx((144 + 72) / 348)
-    for piece in (*low, *high):
+    assert seen() == (144 + 72, 144 + 120)
+    high[2].path.write_bytes(a_segment(1))
+    assert seen() == (348, 348)  # half a group after the first fragment of the last segment is beyond its end
+    for piece in everything:
         piece.path.write_bytes(a_segment(-(-(piece.end - piece.first) // 48)))
-    assert written([*low, *high], 48) == 1.0
+    assert seen() == (348, 348)
+
+
+def test_a_run_goes_on_between_two_fragments() -> None:
+    strides = Strides(100.0)
+    assert strides.at(105.0, Reach(0.0, 0.2)) == 0.0  # nothing tells how fast it is
+    assert strides.at(110.0, Reach(0.2, 0.4)) == pytest.approx(0.2)
+    assert strides.at(115.0, Reach(0.2, 0.4)) == pytest.approx(0.3)
+    assert strides.at(130.0, Reach(0.2, 0.4)) == pytest.approx(0.4)  # it has become slower
+    assert strides.at(140.0, Reach(0.4, 0.5)) == pytest.approx(0.4)
+    assert strides.at(144.0, Reach(0.4, 0.5)) == pytest.approx(0.44)
+    assert strides.at(150.0, Reach(1.0, 1.0)) == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.integers(0, 2)), max_size=40), st.lists(st.floats(0.01, 1), min_size=1, max_size=20))
+def test_what_is_said_between_fragments_never_falls(moves: list[tuple[float, int]], parts: list[float]) -> None:
+    """However the time between two looks and the fragments of each come about."""
+    marks = [0.0, *(sum(parts[: count + 1]) / sum(parts) for count in range(len(parts)))]
+    strides, now_s, shown, said = Strides(0.0), 0.0, 0, [0.0]
+    for passed_s, more in moves:
+        now_s, shown = now_s + passed_s, min(len(marks) - 1, shown + more)
+        reach = Reach(marks[shown], marks[min(len(marks) - 1, shown + 1)])
+        said.append(strides.at(now_s, reach))
+        assert reach.done <= said[-1] <= reach.until
+    assert said == sorted(said)
 
 
 def test_lines_of_another_kind_do_no_harm() -> None:
