@@ -101,6 +101,15 @@ class Bundle:
     def trained_at(self) -> datetime:
         return datetime.fromisoformat(self.facts["trained_at"])
 
+    @property
+    def history_ends_at_s(self) -> float:
+        """Unix time of the newest thing that it learnt from; without a word of that, of its training."""
+        return float(self.facts.get("history_ends_at_s", self.trained_at.timestamp()))
+
+    @property
+    def trending_half_life_s(self) -> float:
+        return float(self.settings.get("trending_half_life_days", 7.0)) * 86_400.0
+
     def item_code(self, item_id: str) -> int | None:
         return _find(self.item_ids, item_id)
 

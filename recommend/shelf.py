@@ -90,17 +90,30 @@ def shelf_of(titles: Sequence[Title], trends: Sequence[store.Trend]) -> Shelf:
     )  # fmt: skip
 
 
-def model_of(found: Bundle, shelf: Shelf) -> Model:
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What was watched since the history of a model ended: by title, decayed with that model's half-life to `now_s`."""
+
+    watched: Mapping[str, float]
+    now_s: float
+
+
+def model_of(found: Bundle, shelf: Shelf, since: Since | None = None) -> Model:
     """The bundle beside this catalogue. Pure."""
     ids = tuple(bytes(one).decode() for one in found.item_ids)
     servable: npt.NDArray[np.bool_] = np.fromiter((one in shelf.titles for one in ids), np.bool_, len(ids))
     handicap = np.where(servable, np.float32(-POPULARITY_PENALTY) * found.popularity_prior, np.float32(-np.inf)).astype(np.float32)
-    heat = np.fromiter((shelf.heat.get(one, 0.0) for one in ids), np.float32, len(ids))
     codes = {one: code for code, one in enumerate(ids)}
     unknown = tuple(asset_id for asset_id in shelf.newest if asset_id not in codes)
-    trending = ranking.prior(heat) if heat.any() else found.trending_prior
-    common = ranking.shared(found, trending_prior=trending, added=handicap)
+    common = ranking.shared(found, trending_prior=_trending_now(found, ids, since) if since else None, added=handicap)
     return Model(found, ids, codes, common, ground_of(found), unknown, _predicted(found, [shelf.titles[one] for one in unknown[:NEW_MAX]]))
+
+
+def _trending_now(found: Bundle, ids: Sequence[str], since: Since) -> Floats:
+    """What training would count as trending now: its weight in the blend was chosen for that, and for no other half-life."""
+    kept = 0.5 ** (max(0.0, since.now_s - found.history_ends_at_s) / found.trending_half_life_s)
+    added = np.fromiter((since.watched.get(one, 0.0) for one in ids), np.float32, len(ids))
+    return ranking.prior(found.trending * np.float32(kept) + added)
 
 
 def _predicted(found: Bundle, titles: Sequence[Title]) -> Floats:
@@ -168,8 +181,12 @@ class Shelves:
                 self._titles = store.titles(conn)
             wall_s = self._world.clock.now().timestamp()
             trends = store.trending(conn, wall_s, half_life_s=HALF_LIFE_S, window_s=WINDOW_S)
+            since = {
+                name: Since(store.watched_since(conn, one.history_ends_at_s, wall_s, half_life_s=one.trending_half_life_s), wall_s)
+                for name, one in self._bundles.items()
+            }
         shelf = shelf_of(self._titles, trends)
-        shelf = replace(shelf, models={name: model_of(found, shelf) for name, found in self._bundles.items()}, trouble=trouble)
+        shelf = replace(shelf, models={name: model_of(found, shelf, since[name]) for name, found in self._bundles.items()}, trouble=trouble)
         self._shelf, self._stamp, self._trends_at_s = shelf, (stamp, loaded, trouble), now_s
         return shelf
 

@@ -67,6 +67,14 @@ _TRENDING = text("""
           GROUP BY asset_id, viewer_id, date_trunc('day', last_at, 'UTC')) AS daily
     GROUP BY asset_id ORDER BY heat DESC, asset_id LIMIT :limit""")
 
+# The same sum as training's (`recommend.dataset.Dataset.trending`): each viewer once for a title, by their last viewing.
+_WATCHED_SINCE = text("""
+    SELECT asset_id, sum(power(0.5, (CAST(:now_s AS float8) - at_s) / :half_life_s)) AS heat
+    FROM (SELECT asset_id, viewer_id, least(max(extract(epoch FROM last_at)), CAST(:now_s AS float8)) AS at_s
+          FROM view_sessions WHERE last_at > to_timestamp(CAST(:since_s AS float8))
+            AND NOT (abandoned AND NOT completed AND watched_s < 10 AND furthest_s < 10)
+          GROUP BY asset_id, viewer_id) AS each_once
+    GROUP BY asset_id""")
 
 _LOG = text("""
     INSERT INTO impressions (request_id, viewer_id, variant, model_version, "row", row_number, position, asset_id, score, propensity)
@@ -245,6 +253,12 @@ def trending(conn: Connection, now_s: float, *, half_life_s: float, window_s: fl
     """What is watched now: distinct viewers per day, each day worth half as much after `half_life_s`. The hottest first."""
     values = {"now_s": now_s, "half_life_s": half_life_s, "window_s": window_s, "limit": limit}
     return [Trend(row.asset_id, float(row.heat), row.viewers) for row in conn.execute(_TRENDING, values)]
+
+
+def watched_since(conn: Connection, since_s: float, now_s: float, *, half_life_s: float) -> dict[str, float]:
+    """By title: distinct viewers since then, each worth half as much after `half_life_s`."""
+    values = {"since_s": since_s, "now_s": now_s, "half_life_s": half_life_s}
+    return {row.asset_id: float(row.heat) for row in conn.execute(_WATCHED_SINCE, values)}
 
 
 def latest_viewers(conn: Connection, limit: int) -> list[str]:

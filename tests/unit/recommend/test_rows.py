@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommend.ranked import NO_SCORE, best, history_of, rank, spread
+from recommend.ranking import COLD, prior
 from recommend.rows import ROWS_MAX, Reason, Row, Suggestion, assemble, explored, impressions_of, row_length, variant_of
-from recommend.shelf import Shelf, model_of, shelf_of
+from recommend.shelf import POPULARITY_PENALTY, Shelf, Since, model_of, shelf_of
 from recommend.store import Title
 from tests.models import a_bundle
 
@@ -125,6 +127,19 @@ def test_p12_turning_away_lowers_what_is_like_it() -> None:
 
     assert place_of_x(("y-0", 0.4), ("x-0", -1.0)) >= place_of_x(("y-0", 0.4))
     assert history_of(model, [], 0.0) == []
+
+
+def test_what_is_trending_goes_on_where_training_ended() -> None:
+    """Half of the half-life later, with two new viewers of one title: what training would count then."""
+    made = a_bundle(WATCHED)
+    made = replace(made, facts={**made.facts, "history_ends_at_s": 1_000.0, "settings": {**made.settings, "trending_half_life_days": 1.0}})
+    now_s = 1_000.0 + 86_400.0 / 2
+    model = model_of(made, a_shelf(), Since({"y-0": 2.0, "never heard of": 9.0}, now_s))
+    expected = made.trending * 0.5**0.5
+    expected[model.codes["y-0"]] += 2.0
+    trending = model.common.scores[COLD] + POPULARITY_PENALTY * made.popularity_prior
+    np.testing.assert_allclose(trending, prior(expected), rtol=1e-5, atol=1e-6)
+    assert model.ids[int(trending.argmax())] == "y-0"
 
 
 def test_an_empty_catalogue_makes_an_empty_list() -> None:
