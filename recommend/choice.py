@@ -1,8 +1,12 @@
 """Settings chosen by the code itself, on folds inside the training history, with a bounded number of trials.
 
 In order: the factor model's unobserved weight and regularization (a climb over a grid, few factors, few epochs); how fast values age,
-where there is time; the walk's penalty, breadth, fading start and exponent; how fast trending forgets; last the weights of the blend, for
-histories of one or two titles, three or four, and more. Whatever was tried is kept in `Choice.trials`, so that a report can show it.
+where there is time; the walk's penalty, scale, breadth, fading start and exponent; how fast trending forgets; last the weights of the
+blend, for histories of one or two titles, three or four, more, and many more. Whatever was tried is kept in `Choice.trials`, so that a
+report can show it.
+
+Who has watched much has met what everybody knows, and has decided about it. So for long histories the weight of popularity may be below
+0: with as much trending above it, that is how far a title has risen since.
 
 Where nobody can be judged (a history of an hour, one viewer) the defaults hold and `chosen_on` says so.
 """
@@ -30,24 +34,30 @@ from recommend.walk import WalkSettings
 from recommend.weights import WeightSettings
 
 _UNOBSERVED = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-_REGULARIZATION = (0.001, 0.003, 0.007, 0.015, 0.04, 0.1)
+_REGULARIZATION = (0.0003, 0.001, 0.003, 0.007, 0.015, 0.04, 0.1)
 _HALF_LIVES_DAYS = (0.0, 30.0, 180.0)
 _TRENDING_DAYS = (2.0, 4.0, 7.0, 14.0, 30.0, 90.0, 365.0)
-_EXPONENTS = (1.0, 0.7, 1.3)
-_PENALTIES = (0.5, 0.3, 0.4, 0.65, 0.8)
+_EXPONENTS = (1.0, 0.7, 0.45)
+_PENALTIES = (0.3, 0.4, 0.5, 0.65, 0.8)
+_SPARSE_PENALTIES = (0.0, 0.15, *_PENALTIES)
 _NEIGHBOURS = (60, 200, 500)
-_FADES = (30, 10, 4, 2)  # each of which is tried only while the one before it is better than none
+_FADES = (30, 10, 4, 2)  # the first two are tried, and each of the others where the one before it is better than what was
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+_HELD_BACK = (-0.5, -0.25, -0.1)  # of popularity, where there is no time
 _TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 128
-_WALKERS = 300  # viewers by whom a walk is judged
+_TUNED_ON = 3  # folds, the newest, for the settings of the models; how trending forgets and the blend are chosen on all
+_WALKERS = 300  # viewers by whom a walk is judged, where the data are dense
 _CLOSE = 0.97  # of the factors' worth: below, the walk is not tuned any further
 _SHORT = {1: 2, 3: 4}  # steps of the blend and the length of history that each is chosen with
-MOST_TRIALS = 11  # of the factor model
+_LONG = (30, 100, 300)  # steps of longer histories, each where other weights are better for them than the step below by more than chance
+_LEAST_JUDGES = 20  # viewers with such a history
+MOST_TRIALS, _DENSE_TRIALS = 14, 10  # of the factor model
 
 Progress = Callable[[str, float], None]
 ScoresOf = Callable[[slice], Floats]  # of some of the judged viewers, fresh
 Asked = Literal["blend", "als", "rp3beta", "popularity"]
+_FitWalks = Callable[[list[WalkSettings]], list[list[Matrix]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +125,19 @@ def choose(history: Interactions, ask: Ask, *, progress: Progress = lambda _what
 
 def _chosen(search: _Search, start: Choice, history: Interactions) -> Choice:
     ask, cuts = search.ask, search.cuts
+    search = replace(search, cuts=cuts[-_TUNED_ON:])
     if ask.model != "blend":
         return search.alone(start)
-    whole = search.whole(history) if any(fold.thinned for fold in cuts) else search
-    settings = whole.als_settings()
+    thinned = any(fold.thinned for fold in cuts)
+    whole = search.whole(history) if thinned else replace(search, cuts=cuts)
+    settings = replace(whole, cuts=whole.cuts[-_TUNED_ON:]).als_settings()
     weights = search.weight_settings(settings) if ask.cut == "time" else start.weights
     if weights != start.weights:
         search, whole = search.weighed(weights), whole.weighed(weights)
     walked, fitted = search.walks(max(trial.value for trial in search.trials if trial.what == "als"))
-    days = search.trending_days() if ask.cut == "time" else start.trending_days
-    if any(fold.thinned for fold in cuts):
-        fitted = [walk.fit(fold.fit.by_time, walked) for fold in whole.cuts]
+    days = whole.trending_days() if ask.cut == "time" else start.trending_days
+    others = whole.cuts if thinned else whole.cuts[: -len(search.cuts)]
+    fitted = [*_walks_of(others, [walked])[0], *([] if thinned else fitted)]
     steps = whole.steps(settings, fitted, days, walked.fade)
     return Choice(
         replace(settings, factors=ask.factors, epochs=ask.epochs), walked, weights, days, steps, "validation",
@@ -163,30 +175,33 @@ class _Search:
         return float(np.concatenate(values).mean())
 
     def als_settings(self) -> AlsSettings:
-        """A climb: along the unobserved weight, then along the regularization, until no neighbour is better."""
+        """A climb: along the regularization, then along the unobserved weight, then along one against the other (the more the unseen
+        counts, the less regularization a row needs), until no neighbour is better."""
         tried: dict[tuple[int, int], float] = {}
+        most = _DENSE_TRIALS if self.cuts[0].dense else MOST_TRIALS
 
         def value(place: tuple[int, int]) -> float:
             inside = 0 <= place[0] < len(_UNOBSERVED) and 0 <= place[1] < len(_REGULARIZATION)
-            if place not in tried and inside and len(tried) < MOST_TRIALS:
+            if place not in tried and inside and len(tried) < most:
                 tried[place] = self._als_trial(self._als_at(place))
-                self.progress("Choosing settings", 0.7 * len(tried) / MOST_TRIALS)
+                self.progress("Choosing settings", 0.7 * len(tried) / most)
             return tried.get(place, -1.0)
 
         values = self.cuts[0].fit.values
         density = values.nnz / max(1, values.shape[0] * values.shape[1])
-        best = (4 if density > 0.01 else 2, 2)
+        best = (4 if density > 0.01 else 2, 3)
         moved = True
         while moved:
             moved = False
-            for axis in ((1, 0), (0, 1)):
+            for axis in ((0, 1), (1, 0), (1, -1)):
                 for sign in (1, -1):
                     while value(best) < value(step := (best[0] + sign * axis[0], best[1] + sign * axis[1])):
                         best, moved = step, True
         return self._als_at(best)
 
     def _als_at(self, place: tuple[int, int]) -> AlsSettings:
-        return AlsSettings(_TRIAL_FACTORS, _REGULARIZATION[place[1]], _UNOBSERVED[place[0]], _TRIAL_EPOCHS, self.ask.by_count)
+        factors = _TRIAL_FACTORS if self.cuts[0].dense else 2 * _TRIAL_FACTORS
+        return AlsSettings(factors, _REGULARIZATION[place[1]], _UNOBSERVED[place[0]], _TRIAL_EPOCHS, self.ask.by_count)
 
     def _als_trial(self, settings: AlsSettings) -> float:
         fitted = [als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads) for fold in self.cuts]
@@ -203,36 +218,45 @@ class _Search:
         return max(found, key=lambda pair: pair[0])[1]
 
     def walks(self, worth_of_factors: float) -> tuple[WalkSettings, list[Matrix]]:
-        """The penalty and the breadth with the usual exponent, how fast the start fades where there is an order in time, and then, unless
-        the factors are far better, the exponent; and the fitted walks of the best."""
-        by_time = [fold.fit.by_time for fold in self.cuts]
-        trial = partial(self._walk_trial, [rows[fold.fewer(_WALKERS).judged] for rows, fold in zip(by_time, self.cuts, strict=True)])
-        first = [WalkSettings(_EXPONENTS[0], penalty, _NEIGHBOURS[-1]) for penalty in _PENALTIES]
-        wide = [walk.fit_many(rows, first) for rows in by_time]
-        penalty = max(range(len(first)), key=lambda place: trial(first[place], [made[place] for made in wide]))
-        tried = []
-        for count in _NEIGHBOURS:
-            settings, fitted = replace(first[penalty], neighbours=count), [walk.narrowed(made[penalty], count) for made in wide]
-            tried.append((trial(settings, fitted), settings, fitted))
-        worth, best, fitted = max(tried, key=lambda one: one[0])
-        for fade in _FADES if self.ask.cut in {"time", "last"} else ():
-            found = trial(faded := replace(best, fade=fade), fitted)
-            if found <= worth:
-                break
-            worth, best = found, faded
-        self.progress("Choosing settings", 0.8)
-        for exponent in _EXPONENTS[1:] if worth > _CLOSE * worth_of_factors else ():
-            other = replace(best, exponent=exponent)
-            again = [walk.fit(rows, other) for rows in by_time]
-            found = trial(other, again)
-            worth, best, fitted = (found, other, again) if found > worth else (worth, best, fitted)
-        self.progress("Choosing settings", 0.9)
-        return best, fitted
+        """The penalty, the scale and the breadth, how fast the start fades where there is an order in time, and the exponent; and the
+        fitted walks of the best. Of dense data, where a trial costs most and the factors are strongest, one after the other, and the
+        exponent only where the factors are not far better; of sparse data, more penalties and each with every exponent."""
+        dense = self.cuts[0].dense
+        judges = [fold.fewer(_WALKERS) if dense else fold for fold in self.cuts]
+        histories = [fold.fit.by_time[fold.judged] for fold in judges]
+        fit = partial(_walks_of, self.cuts)
+        trial = partial(self._walk_trial, judges, histories)
 
-    def _walk_trial(self, histories: list[Matrix], settings: WalkSettings, fitted: list[Matrix]) -> float:
-        """Judged by some of the viewers, whose histories these are: a broad walk from long ones costs more than fitting it."""
+        def tried(settings: WalkSettings, fitted: list[Matrix]) -> _Tried:
+            return _Tried(trial(settings, fitted), settings, fitted)
+
+        best = max((self._penalties(exponent, fit, tried, dense) for exponent in _EXPONENTS[: 1 if dense else None]), key=_worth)
+        self.progress("Choosing settings", 0.8)
+        narrow = [_narrowed(best, count) for count in _NEIGHBOURS[:-1]]
+        best = max(best, *(tried(settings, fitted) for settings, fitted in narrow), key=_worth)
+        for fade in _FADES if self.ask.cut in {"time", "last"} else ():
+            faded = tried(replace(best.settings, fade=fade), best.fitted)
+            if faded.worth <= best.worth and fade < _FADES[0]:
+                break
+            best = max(best, faded, key=_worth)
+        for exponent in _EXPONENTS[1:] if dense and best.worth > _CLOSE * worth_of_factors else ():
+            other = replace(best.settings, exponent=exponent)
+            best = max(best, tried(other, fit([other])[0]), key=_worth)
+        self.progress("Choosing settings", 0.9)
+        return best.settings, best.fitted
+
+    def _penalties(self, exponent: float, fit: _FitWalks, tried: Callable[[WalkSettings, list[Matrix]], _Tried], dense: bool) -> _Tried:
+        """The best penalty with this exponent, and the better scale of rows with that."""
+        several = [WalkSettings(exponent, penalty, _NEIGHBOURS[-1]) for penalty in (_PENALTIES if dense else _SPARSE_PENALTIES)]
+        found = [tried(settings, fitted) for settings, fitted in zip(several, fit(several), strict=True)]
+        best = max(found, key=_worth)
+        even = tried(replace(best.settings, even=True), [walk.evened(one) for one in best.fitted])
+        return max(best, even, key=_worth)
+
+    def _walk_trial(self, judges: list[Fold], histories: list[Matrix], settings: WalkSettings, fitted: list[Matrix]) -> float:
+        """Judged by these viewers, whose histories these are."""
         scores = [partial(_of_walk, one, begun(rows, settings.fade)) for one, rows in zip(fitted, histories, strict=True)]
-        return self._judge("rp3beta", settings.as_json(), scores, [fold.fewer(_WALKERS) for fold in self.cuts])
+        return self._judge("rp3beta", settings.as_json(), scores, judges)
 
     def trending_days(self) -> float:
         """How fast trending forgets, judged by viewers with and without history."""
@@ -276,7 +300,8 @@ class _Search:
         self.progress("Choosing settings", 0.95)
         whole = [fold.fit.by_time[fold.judged] for fold in self.cuts]
         stored = [model.factors.viewers[fold.judged] for model, fold in zip(models, self.cuts, strict=True) if model.factors]
-        usual = self._weights(5 if self.ask.short else 1, self._tables(models, whole, stored))
+        tables = self._tables(models, whole, stored)
+        usual = self._weights(5 if self.ask.short else 1, tables, free=self.ask.cut == "share")
         if not self.ask.short:
             return [usual]
         found = []
@@ -284,37 +309,86 @@ class _Search:
             histories = [_last(rows, length) for rows in whole]
             factors_of = [folded(model, rows) for model, rows in zip(models, histories, strict=True)]
             found.append(self._weights(at_least, self._tables(models, histories, factors_of)))
-        return [self.cold_step(models), *found, usual]
+        return [self.cold_step(models), *found, usual, *self._long_steps(usual, tables, whole)]
+
+    def _long_steps(self, usual: Weights, tables: list[Scores], histories: list[Matrix]) -> list[Weights]:
+        """Weights for longer histories, where they are better for those than the step below by more than chance."""
+        found = [usual]
+        for at_least, below in zip(_LONG, (*_LONG[1:], np.inf), strict=True):
+            counts = [np.diff(sparse.csr_array(rows > 0).indptr) for rows in histories]
+            long = [np.flatnonzero((count >= at_least) & (count < below)) for count in counts]
+            if sum(map(len, long)) < _LEAST_JUDGES:
+                continue
+            asked = replace(self, cuts=[fold.of(rows) for fold, rows in zip(self.cuts, long, strict=True)])
+            theirs = [table.of(rows) for table, rows in zip(tables, long, strict=True)]
+            other = asked._weights(at_least, theirs, free=True)
+            ahead = asked._blended(other, theirs) - asked._blended(found[-1], theirs)
+            if ahead.mean() > ahead.std() / np.sqrt(len(ahead)):
+                found.append(other)
+        return found[1:]
 
     def _tables(self, models: list[Model], histories: list[Matrix], factors: list[Floats]) -> list[Scores]:
         parts = frozenset({"als", "walk"})
         rows = zip(models, histories, factors, strict=True)
         return [part_scores(model, history, vectors, parts=parts) for model, history, vectors in rows]
 
-    def _weights(self, at_least: int, tables: list[Scores]) -> Weights:
-        """First how much walk against factors, then how much of what everybody watches; then the first again. What everybody watches
-        replaces taste only where it is better by more than chance, except for the shortest histories."""
+    def _blended(self, weights: Weights, tables: list[Scores]) -> PerViewer:
+        return self._values("blend", weights.as_json(), [partial(table.blended, weights) for table in tables])
 
-        def values(weights: Weights) -> PerViewer:
-            return self._values("blend", weights.as_json(), [partial(table.blended, weights) for table in tables])
+    def _weights(self, at_least: int, tables: list[Scores], *, free: bool = False) -> Weights:
+        """First how much walk against factors, then how much of what everybody watches; then, if that has changed anything, the same
+        again. What everybody watches replaces taste only where it is better by more than chance, except for the shortest histories.
+        With `free`, the weight of popularity may be below 0."""
 
         def value(weights: Weights) -> float:
-            return float(values(weights).mean())
+            return float(self._blended(weights, tables).mean())
 
-        names = ("trending", "popularity") if self.ask.cut == "time" else ("popularity",)
+        timed = self.ask.cut == "time"
+        moves = [*([_with_trending] if timed else []), _with_popularity, *([_with_risen] if timed and free else [])]
         best = Weights(at_least, 0.5, 0.5, 0.0, 0.0)
         for turn in range(2):
-            shares = [replace(best, als=1.0 - share, walk=share) for share in _WALK_SHARES]
-            best = max(shares, key=value) if turn == 0 or best.trending or best.popularity else best
-            for name in names if turn == 0 else ():
-                best = max((_with(best, name, weight) for weight in _PRIORS), key=value)
-        mine = values(best)
-        for name in names:
+            before = best
+            best = max((replace(best, als=1.0 - share, walk=share) for share in _WALK_SHARES), key=value)
+            for move in moves if turn == 0 or _with_risen in moves else ():
+                best = max((move(best, weight) for weight in (*_PRIORS, *(_HELD_BACK if free else ()))), key=value)
+            if (best.trending, best.popularity) == (before.trending, before.popularity):
+                break
+        mine = self._blended(best, tables)
+        for name in ("trending", "popularity") if timed else ("popularity",):
             alone = Weights(at_least, 0.0, 0.0, float(name == "trending"), float(name == "popularity"))
-            ahead = values(alone) - mine
+            ahead = self._blended(alone, tables) - mine
             if ahead.mean() > (0.0 if at_least == 1 else ahead.std() / np.sqrt(len(ahead))):
                 best, mine = alone, mine + ahead
         return best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tried:
+    """Settings of a walk, what they are worth, and the walk of each fold."""
+
+    worth: float
+    settings: WalkSettings
+    fitted: list[Matrix]
+
+
+def _worth(tried: _Tried) -> float:
+    return tried.worth
+
+
+def _narrowed(tried: _Tried, count: int) -> tuple[WalkSettings, list[Matrix]]:
+    settings, fewer = replace(tried.settings, neighbours=count), [walk.narrowed(one, count) for one in tried.fitted]
+    return settings, [walk.evened(one) for one in fewer] if settings.even else fewer
+
+
+def _walks_of(cuts: list[Fold], several: list[WalkSettings]) -> list[list[Matrix]]:
+    """For each of the settings, which share an exponent, the walks of all folds, from the titles that their judges have watched."""
+    found: list[list[Matrix]] = [[] for _ in several]
+    for fold in cuts:
+        rows, watched = fold.fit.by_time, np.zeros(len(fold.fit.item_ids), bool)
+        watched[rows[fold.judged].indices] = True
+        for walks, made in zip(found, walk.fit_many(rows, several, only=watched), strict=True):
+            walks.append(made)
+    return found
 
 
 def _of_factors(found: Factors, fold: Fold, rows: slice) -> Floats:
@@ -329,8 +403,17 @@ def _of_everybody(table: Floats, fold: Fold, rows: slice) -> Floats:
     return np.repeat(table[None], len(fold.judged[rows]), axis=0)
 
 
-def _with(weights: Weights, name: str, value: float) -> Weights:
-    return replace(weights, trending=value) if name == "trending" else replace(weights, popularity=value)
+def _with_trending(weights: Weights, value: float) -> Weights:
+    return replace(weights, trending=value)
+
+
+def _with_popularity(weights: Weights, value: float) -> Weights:
+    return replace(weights, popularity=value)
+
+
+def _with_risen(weights: Weights, value: float) -> Weights:
+    """More of what is watched lately, less of what always was."""
+    return replace(weights, trending=weights.trending + value, popularity=weights.popularity - value)
 
 
 def _last(histories: Matrix, length: int) -> Matrix:

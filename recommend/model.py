@@ -56,6 +56,12 @@ class Scores:
     trending: Floats  # one row
     popularity: Floats  # one row
 
+    def of(self, rows: Rows) -> Scores:
+        """Of some of the rows."""
+        return Scores(
+            None if self.als is None else self.als[rows], None if self.walk is None else self.walk[rows], self.trending, self.popularity
+        )
+
     def blended(self, weights: Weights, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> Floats:
         first = self.als if self.als is not None else self.walk
         count = len(first[rows]) if first is not None else (int(rows.sum()) if isinstance(rows, np.ndarray) else 1)

@@ -27,7 +27,7 @@ from recommend.interactions import Floats, Interactions, Mask
 from recommend.weights import WeightSettings
 
 Cut = Literal["time", "last", "share", "given"]
-_TIME_FOLDS = ((0.70, 0.80), (0.80, 0.90), (0.90, 1.0))  # of the rows in order of time: training ends, window ends
+_TIME_FOLDS = tuple((tenth / 10, (tenth + 1) / 10) for tenth in range(4, 10))  # of the rows by time: training ends, window ends
 _MANY_ROWS = 300_000  # from here on the last window alone says enough
 _SHARE = 0.15
 _BLOCK_CELLS = 3_000_000
@@ -44,7 +44,8 @@ class Bounds:
     dense_pairs_at_most: int = 200_000
     factor_pairs_at_most: int = 400_000
     dense_from: float = 0.01  # share of the cells that are known
-    viewers_at_most: int = 1_200
+    viewers_at_most: int = 1_200  # of a dense matrix, where each says more and costs more
+    sparse_viewers_at_most: int = 4_000
     cells_at_most: int = 50_000_000
     cold_at_most: int = 300
 
@@ -58,6 +59,7 @@ class Fold:
     judged: npt.NDArray[np.intp]
     held: Matrix  # one row for each judged viewer
     cold: Matrix  # the same for viewers without history, who all get one list
+    dense: bool = False
     thinned: bool = False  # because it is dense
 
     @property
@@ -73,7 +75,11 @@ class Fold:
 
     def fewer(self, viewers: int) -> Fold:
         """The same fold, judged by the first so many."""
-        return replace(self, judged=self.judged[:viewers], held=self.held[:viewers])
+        return self.of(np.arange(min(viewers, len(self.judged))))
+
+    def of(self, rows: npt.NDArray[np.intp]) -> Fold:
+        """The same fold, judged by some of its viewers."""
+        return replace(self, judged=self.judged[rows], held=self.held[rows])
 
     def weighed(self, settings: WeightSettings) -> Fold:
         """The same fold with other weights of the same rows."""
@@ -81,7 +87,7 @@ class Fold:
 
 
 def folds(history: Interactions, cut: Cut, settings: WeightSettings, *, seed: int, bounds: Bounds) -> list[Fold]:
-    """One fold, or three of them for a short history that is cut in time. Folds in which nobody can be judged are left out."""
+    """One fold, or six of them for a short history that is cut in time. Folds in which nobody can be judged are left out."""
     found = [_fold(history, known, held, settings, seed=seed, bounds=bounds) for known, held in _masks(history, cut, seed)]
     return [fold for fold in found if len(fold.judged)]
 
@@ -121,11 +127,13 @@ def _fold(history: Interactions, known: Mask, held: Mask, settings: WeightSettin
     wanted = wanted_of(history.take(held & kept[history.viewers]), fit.values)
     asked, known_viewers = np.diff(wanted.indptr) > 0, np.diff(fit.values.indptr) > 0
     judged, cold = np.flatnonzero(asked & known_viewers), np.flatnonzero(asked & ~known_viewers)[: bounds.cold_at_most]
-    most = min(bounds.viewers_at_most, max(100, bounds.cells_at_most // max(1, len(history.item_ids))))
+    most = min(
+        bounds.viewers_at_most if dense else bounds.sparse_viewers_at_most, max(100, bounds.cells_at_most // max(1, len(history.item_ids)))
+    )
     if len(judged) > most:
         judged = np.sort(rng.choice(judged, most, replace=False))
     thinned = bool(dense and counts.sum() > bounds.dense_pairs_at_most)
-    return Fold(learnt, fit, judged, wanted[judged], wanted[cold], thinned)
+    return Fold(learnt, fit, judged, wanted[judged], wanted[cold], bool(dense), thinned)
 
 
 def wanted_of(rows: Interactions, known: Matrix) -> Matrix:

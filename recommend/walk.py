@@ -4,8 +4,10 @@ Christoffel et al. (2015), "Blockbusters and Wallflowers", with the exponents of
 
     W[i, j] = d_i^-e  sum over viewers u of both of  d_u^-e   d_j^-b
 
-where d counts positive pairs, `exponent` is e and `popularity_penalty` is b. Only the best `neighbours` of a title are kept. On sparse
-data it is the strongest cheap model; on dense data the factors are stronger, so `recommend.choice` weighs the two.
+where d counts positive pairs, `exponent` is e and `popularity_penalty` is b. Only the best `neighbours` of a title are kept. With `even`,
+what is kept of a row is divided by its sum instead of by d_i^e: all titles of a history then say equally much of what comes next, which
+pays with small exponents. On sparse data it is the strongest cheap model; on dense data the factors are stronger, so
+`recommend.choice` weighs the two.
 
 What a viewer watched last says more of what comes next than what they watched first, and the factors cannot know it: to them a history
 is a set. So the walk starts from a title with a weight that is halved for every `fade` newer ones beside it (`recommend.ranking.starts`).
@@ -37,6 +39,7 @@ class WalkSettings:
     popularity_penalty: float = 0.5
     neighbours: int = 200
     fade: int = 0  # titles; 0: all of a history count alike
+    even: bool = False  # rows sum to 1
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,9 +64,10 @@ def _power(counts: npt.ArrayLike, exponent: float) -> Floats:
     return np.power(safe, -exponent).astype(np.float32)
 
 
-def blocks(seen: Matrix, exponent: float) -> Iterator[tuple[int, sparse.csr_array]]:
-    """(first title, transition counts of a block of titles to all titles) before seeds and targets are scaled; itself is left out."""
-    by_item = seen.T.tocsr()
+def blocks(seen: Matrix, exponent: float, only: npt.NDArray[np.bool_] | None = None) -> Iterator[tuple[int, sparse.csr_array]]:
+    """(first title, transition counts of a block of titles to all titles) before seeds and targets are scaled; itself is left out, and so
+    are the rows of titles that are not among `only`."""
+    by_item = seen.T.tocsr() if only is None else _of_titles(seen, only).T.tocsr()
     by_viewer = seen.copy()
     by_viewer.data *= np.repeat(_power(seen.sum(axis=1), exponent), np.diff(seen.indptr).astype(np.intp))
     size = max(16, _BLOCK_CELLS // max(1, seen.shape[1]))
@@ -72,6 +76,12 @@ def blocks(seen: Matrix, exponent: float) -> Iterator[tuple[int, sparse.csr_arra
         rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
         block.data[block.indices == rows + start] = 0.0
         yield start, block
+
+
+def _of_titles(seen: Matrix, only: npt.NDArray[np.bool_]) -> Matrix:
+    kept = only[seen.indices]
+    rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))[kept]
+    return sparse.csr_array((seen.data[kept], (rows, seen.indices[kept])), shape=seen.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,20 +117,24 @@ def fit(values: Matrix, settings: WalkSettings, *, progress: Callable[[float], N
     return fit_many(values, [settings], progress=progress)[0]
 
 
-def fit_many(values: Matrix, several: Sequence[WalkSettings], *, progress: Callable[[float], None] = lambda _: None) -> list[Matrix]:
-    """The same for several settings of one exponent, for the cost of hardly more than one."""
+def fit_many(
+    values: Matrix, several: Sequence[WalkSettings], *, only: npt.NDArray[np.bool_] | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> list[Matrix]:  # fmt: skip
+    """The same for several settings of one exponent, for the cost of hardly more than one. With `only`, of these titles' rows."""
     (exponent,) = {settings.exponent for settings in several}
     seen = positives(values)
     watched = seen.sum(axis=0)
     seed, targets = _power(watched, exponent), [_power(watched, settings.popularity_penalty) for settings in several]
     found: list[list[Kept]] = [[] for _ in several]
-    for start, block in blocks(seen, exponent):
+    for start, block in blocks(seen, exponent, only):
         for kept, settings, target in zip(found, several, targets, strict=True):
             best = best_of_rows(block, target, settings.neighbours)
             scale = np.repeat(seed[start : start + block.shape[0]], best.lengths)
             kept.append(Kept(best.lengths, best.columns, best.values * scale))
         progress((start + block.shape[0]) / seen.shape[1])
-    return [_joined(kept, seen.shape[1]) for kept in found]
+    joined = [_joined(kept, seen.shape[1]) for kept in found]
+    return [evened(one) if settings.even else one for one, settings in zip(joined, several, strict=True)]
 
 
 def _joined(kept: list[Kept], count: int) -> Matrix:
@@ -136,3 +150,11 @@ def narrowed(walk: Matrix, neighbours: int) -> Matrix:
     kept = np.arange(walk.nnz) - walk.indptr[rows] < neighbours
     lengths = np.minimum(np.diff(walk.indptr), neighbours)
     return sparse.csr_array((walk.data[kept], walk.indices[kept], np.r_[0, np.cumsum(lengths)]), shape=walk.shape)
+
+
+def evened(walk: Matrix) -> Matrix:
+    """The same walk with rows that sum to 1."""
+    lengths = np.diff(walk.indptr)
+    sums = np.bincount(np.repeat(np.arange(walk.shape[0]), lengths), walk.data, minlength=walk.shape[0])
+    scale = np.repeat(1.0 / np.maximum(sums, np.finfo(np.float64).tiny), lengths)
+    return sparse.csr_array(((walk.data * scale).astype(np.float32), walk.indices, walk.indptr), shape=walk.shape)

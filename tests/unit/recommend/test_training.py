@@ -20,7 +20,7 @@ from recommend.similar import LEAST_SUPPORT, similar
 from recommend.training import NothingToLearn, Order, Trained, train
 from recommend.validation import Bounds, folds
 from recommend.weights import WeightSettings
-from tests.histories import DAY_S, START_S, taste_of, tasted
+from tests.histories import DAY_S, START_S, settled, taste_of, tasted
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER = Order("mdl_1", AT, factors=12, texts={f"item-{n:03d}": f"Number {n} about subject{n % 4}" for n in range(80)})
@@ -225,3 +225,12 @@ def test_no_rating_set_is_in_the_repository() -> None:
     listing = subprocess.run(["git", "ls-files"], cwd=top, capture_output=True, text=True, check=True).stdout.lower().splitlines()
     assert listing
     assert not [name for name in listing if name.rsplit("/", 1)[-1].startswith(("ratings.", "movies.", "ml-")) or "movielens" in name]
+
+
+def test_who_knows_what_everybody_knows_is_shown_what_has_risen_since() -> None:
+    """Chosen on validation, and for long histories alone: newcomers still get what everybody watches."""
+    steps = choose(settled(), Ask("time", factors=8, epochs=4, threads=1)).steps
+    longest = steps[-1]
+    assert longest.at_least >= 30
+    assert longest.popularity < 0 < longest.trending
+    assert all(step.popularity >= 0 for step in steps if step.at_least < 30)

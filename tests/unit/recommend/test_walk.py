@@ -42,6 +42,20 @@ def test_only_the_best_neighbours_are_kept_and_the_best_comes_first() -> None:
     np.testing.assert_array_equal(one.toarray(), walk.narrowed(full, 1).toarray())
 
 
+def test_rows_can_be_made_to_sum_to_one() -> None:
+    plain, even = dense(WalkSettings(0.5, 0.2)), dense(WalkSettings(0.5, 0.2, even=True))
+    np.testing.assert_allclose(even, plain / plain.sum(axis=1, keepdims=True), rtol=1e-6)
+    nothing = walk.evened(walk.fit(sparse.csr_array((2, 3), dtype=np.float32), WalkSettings()))
+    assert nothing.nnz == 0
+
+
+def test_of_some_titles_the_same_rows_are_fitted_as_of_all() -> None:
+    values = sparse.csr_array((np.random.default_rng(0).random((80, 50)) < 0.2).astype(np.float32))
+    only = np.arange(50) % 3 == 0
+    whole, some = walk.fit(values, WalkSettings()).toarray(), walk.fit_many(values, [WalkSettings()], only=only)[0].toarray()
+    np.testing.assert_array_equal(some, whole * only[:, None])
+
+
 def test_what_was_given_up_takes_no_part() -> None:
     values = SEEN.toarray()
     values[2, 2] = -1.0
