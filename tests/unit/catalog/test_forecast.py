@@ -170,8 +170,8 @@ def test_that_weights_that_are_wrong_would_be_noticed() -> None:
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_what_really_happened(path: Path) -> None:
-    """Nobody can foretell what other programs will do to a machine: of a run among many (busy-*.json) only progress is judged, and that
-    there was a forecast."""
+    """Nobody can foretell what other programs will do to a machine: of a run among many that come and go (busy-*.json) only progress is
+    judged, and that there was a forecast."""
     life = recorded(path)
     if not path.stem.startswith("busy"):
         assert_true(life, within=LOOSER.get(path.stem, WITHIN))
