@@ -13,7 +13,8 @@ All in one run, on clips made from one real clip (`--clip` or HEADWATER_BENCH_CL
 - a simulation of 1 to 64 workers with the times recorded here, for a title of an hour (`bench.scaling`).
 
 CPU seconds vary little with what else the machine does; wall seconds do, so run it on a quiet machine. `--quick` is for working on
-the bench itself. Writes bench/results/ladder.json. Exit code 1 when a target is missed.
+the bench itself. `--only chunks` compares chunks alone, and of a clip at its own size too; its figures stand beside those of the whole
+run. Writes bench/results/ladder.json. Exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Scaled, show
+from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Row, Scaled, rows_of_chunks, show, table_of
 from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
@@ -239,9 +240,30 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
     )
 
 
+def only_chunks(bench: Bench, console: Console, clip: Path | None, seconds: int) -> bool:
+    """Prints the comparison, of each source, and keeps it in the results beside the whole run. True when every target is kept."""
+    sources = [make_source(bench.world, clip, SIZE, seconds, bench.folder)]
+    if clip is not None:
+        sources.append(Source(clip, f"{clip.name} as it is"))
+    results = json.loads(RESULTS.read_text())
+    every: list[Row] = []
+    for number, source in enumerate(sources):
+        _, made = pipeline(bench.world, source, bench.folder / f"title-{number}")
+        plain(bench, source, made.plan)
+        found, _ = compare_chunks(bench, source, made)
+        rows = list(rows_of_chunks(found))
+        console.print(table_of(source.description, rows))
+        measured = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(bench.world)}
+        results.setdefault("chunks_alone", {})[source.description] = {**measured, "chunks": [asdict(item) for item in found]}
+        every += rows
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    return all(row.kept for row in every)
+
+
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="a real clip to make the sources from (default: HEADWATER_BENCH_CLIP, or a test picture)")
+    parser.add_argument("--only", choices=("chunks",), help="this part alone")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: the figures mean little")
     parser.add_argument("--seconds", type=int, help="length of the clip that is compared")
     parser.add_argument("--long-seconds", type=int, help="length of the title that the whole stack makes")
@@ -261,6 +283,8 @@ def main() -> int:
     try:
         began_s = time.monotonic()
         bench = Bench(world_without_servers(folder), folder, lambda text: console.print(f"{time.monotonic() - began_s:5.0f} s  {text} …"))
+        if arguments.only:
+            return 0 if only_chunks(bench, console, arguments.clip, arguments.seconds) else 1
         report = measure(bench, arguments.clip, arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -115,15 +115,20 @@ def rows(report: Report) -> Iterator[Row]:
     yield Row(f"use of {use.cores} cores by the jobs, encode phase", f"{use.used:.1%}", f"≥ {USED:.0%}", use.used >= USED)
     yield Row("… by anything on the machine", f"{use.machine_busy:.1%}")
     yield Row(f"{use.cores} workers ÷ one on one core, speed", f"{speed_up:.2f}", f"≥ {TWO_TO_ONE}", speed_up >= TWO_TO_ONE)
-    for item in report.chunks:
-        vmaf, size = item.vmaf - item.whole_vmaf, item.bps / item.whole_bps - 1
-        yield Row(f"{item.rendition} in chunks − in one piece, VMAF", f"{vmaf:+.2f}", f"± {VMAF}", abs(vmaf) <= VMAF)
-        yield Row(f"{item.rendition} in chunks − in one piece, size", f"{size:+.2%}", f"± {SIZE:.0%}", abs(size) <= SIZE)
+    yield from rows_of_chunks(report.chunks)
     for rival in report.rivals:
         yield from _beside(rival, report)
     for name, vmaf in report.cascade.vmaf.items():
         yield Row(f"{name} scaled from the next larger, VMAF and size", f"{vmaf:+.2f}, {report.cascade.size[name]:+.2%}")
     yield Row("… CPU of the whole ladder ÷ scaled from the source", f"{report.cascade.cpu_ratio:.3f}")
+
+
+def rows_of_chunks(chunks: Sequence[Chunked]) -> Iterator[Row]:
+    """In one piece: x264 at the rung's own rate factor, with nothing said about any picture."""
+    for item in chunks:
+        vmaf, size = item.vmaf - item.whole_vmaf, item.bps / item.whole_bps - 1
+        yield Row(f"{item.rendition} in chunks − in one piece, VMAF", f"{vmaf:+.2f}", f"± {VMAF}", abs(vmaf) <= VMAF)
+        yield Row(f"{item.rendition} in chunks − in one piece, size", f"{size:+.2%}", f"± {SIZE:.0%}", abs(size) <= SIZE)
 
 
 def _beside(rival: Rival, report: Report) -> Iterator[Row]:
@@ -143,6 +148,15 @@ def _share(report: Report) -> float:
     return report.cost.pipeline_cpu_s / report.use.all_cpu_s
 
 
+def table_of(title: str, found: Sequence[Row]) -> Table:
+    table = Table(title=title)
+    for name in ("what", "figure", "target", ""):
+        table.add_column(name)
+    for row in found:
+        table.add_row(row.what, row.figure, row.target, {True: "kept", False: "missed", None: ""}[row.kept])
+    return table
+
+
 def show(console: Console, report: Report) -> bool:
     """Prints everything. True when every target is kept."""
     about = Table(title="Machine", show_header=False)
@@ -151,11 +165,7 @@ def show(console: Console, report: Report) -> bool:
     about.add_row("compared", f"{report.cost.source}; {', '.join(report.cost.rungs)}")
     about.add_row("whole stack", report.use.source)
     found = list(rows(report))
-    table = Table(title="Ladder")
-    for name in ("what", "figure", "target", ""):
-        table.add_column(name)
-    for row in found:
-        table.add_row(row.what, row.figure, row.target, {True: "kept", False: "missed", None: ""}[row.kept])
+    table = table_of("Ladder", found)
     simulated = Table(title="A title of an hour, simulated with the times of one worker on one core")
     for name in ("workers", "wall, s", "speed-up", "of what they could", "kept back by"):
         simulated.add_column(name, justify="left" if name == "kept back by" else "right")

@@ -33,6 +33,9 @@ class VideoRendition:
     video_range: VideoRange = "SDR"
     mastering_display: str = ""  # of HDR, as x265 takes it: "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
     content_light: str = ""  # of HDR: "1000,400", MaxCLL and MaxFALL in candelas per square metre
+    # H.264: how much finer the first picture of each segment is quantised than its encoder would by itself, as a ratio of quantiser steps.
+    # 1 in plans of before there was this: their titles are finished, and their segments made again, as they were begun.
+    first_gain: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

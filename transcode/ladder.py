@@ -131,6 +131,7 @@ def rung_of(encoder: Encoder, size: Size, frame_rate: Fraction, light: Light = S
         video_range=light.video_range,
         mastering_display=light.mastering_display,
         content_light=light.content_light,
+        first_gain=encoder.first_gain,
     )
 
 

@@ -31,7 +31,8 @@ from transcode.ladder import Light, Size, rungs
 from transcode.profiles import SURROUND, encoder_bytes, named
 from transcode.sound import main_track, renditions
 
-PLANNER_VERSION = 3  # raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte
+# Raised whenever the commands of `transcode.ffmpeg` or the cutting of their output change any stored byte of a plan that says the same.
+PLANNER_VERSION = 3
 
 CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is encoder priming, and is cut off
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off

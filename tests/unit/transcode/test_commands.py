@@ -1,7 +1,7 @@
 """The FFmpeg commands, word for word: `tests/golden/ffmpeg-*.txt`, one word of the command on each line.
 
-When one of these differs on purpose, `PLANNER_VERSION` has to rise (other commands may give other bytes under the same digest), and
-`HEADWATER_GOLDEN=write` rewrites the files.
+When one of these differs on purpose, the plan has to differ, or `PLANNER_VERSION` has to rise (other commands may give other bytes under
+the same digest), and `HEADWATER_GOLDEN=write` rewrites the files.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from media.plan import EncodePlan
 from media.protection import Protection
 from tests.sources import sound, source, video
 from transcode import plan as planning
+from transcode.ffmpeg.encoders import encoder_options
 from transcode.plan import PlanOptions, frames_of, lead_in_keyframe, make_plan, poster_size, tail_frames, with_protection
 
 
@@ -140,6 +141,16 @@ def test_equal_facts_have_equal_digests_and_other_facts_others(monkeypatch: pyte
     monkeypatch.setattr(planning, "PLANNER_VERSION", planning.PLANNER_VERSION + 1)
     others.append(make_plan(info, "digest", PlanOptions(), "encoder"))
     assert len({base.digest, *(other.digest for other in others)}) == 9
+
+
+def test_what_was_planned_before_first_pictures_were_made_finer_is_finished_as_it_was_begun() -> None:
+    """Of such a title segments are there already, and a repair must come out as what was recorded."""
+    made = plan(source(video(seconds=60)))
+    assert all(str(encoder_options(rung, 48)["x264-params"]).endswith(":zones=0,0,b=1.4") for rung in made.video)
+    stored = plan_to_json(made)
+    for rung in stored["video"]:
+        del rung["first_gain"]
+    assert not any("zones" in str(encoder_options(rung, 48)["x264-params"]) for rung in plan_from_json(stored).video)
 
 
 def test_a_source_without_video_has_no_plan() -> None:

@@ -9,7 +9,7 @@ import pytest
 from media.codecs import AAC_LC, EAC3
 from media.info import AudioStream
 from tests.sources import sound, source, video
-from transcode.plan import PlanOptions, make_plan
+from transcode.plan import PlanOptions, make_plan, with_gains
 from transcode.profiles import PROFILES, SURROUND, Named
 from transcode.sound import DESCRIBES_VIDEO, ENHANCES_SPEECH, MOST_TRACKS, main_track, renditions
 
@@ -94,9 +94,10 @@ def test_no_more_tracks_than_anybody_needs() -> None:
 
 def test_the_digest_of_a_title_with_one_plain_track_is_that_of_before_there_could_be_several() -> None:
     """Found with the planner of that time: what was encoded then is found again."""
-    made = make_plan(source(video(640, 360, seconds=10), sound(seconds=10)), "digest", PlanOptions(), "encoder")
+    now = make_plan(source(video(640, 360, seconds=10), sound(seconds=10)), "digest", PlanOptions(), "encoder")
+    made = with_gains(replace(now, video=tuple(replace(rung, first_gain=1.0) for rung in now.video)), {})  # as rungs were at that time
     assert made.digest == "0491290a7594bd9c6ae2e34de53bb9f7"
     several = make_plan(
         source(video(640, 360, seconds=10), sound(seconds=10), sound(index=2, default=False)), "digest", PlanOptions(), "encoder"
     )
-    assert several.digest != made.digest
+    assert several.digest not in (made.digest, now.digest)
