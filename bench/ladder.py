@@ -13,8 +13,8 @@ All in one run, on clips made from one real clip (`--clip` or HEADWATER_BENCH_CL
 - a simulation of 1 to 64 workers with the times recorded here, for a title of an hour (`bench.scaling`).
 
 CPU seconds vary little with what else the machine does; wall seconds do, so run it on a quiet machine. `--quick` is for working on
-the bench itself. `--only chunks` compares chunks alone, and of a clip at its own size too; its figures stand beside those of the whole
-run. Writes bench/results/ladder.json. Exit code 1 when a target is missed.
+the bench itself. `--only chunks` compares chunks and nothing else; its figures stand beside those of the whole run. Writes
+bench/results/ladder.json. Exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Row, Scaled, rows_of_chunks, show, table_of
+from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Scaled, rows_of_chunks, show, table_of
 from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
@@ -241,23 +241,18 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
 
 
 def only_chunks(bench: Bench, console: Console, clip: Path | None, seconds: int) -> bool:
-    """Prints the comparison, of each source, and keeps it in the results beside the whole run. True when every target is kept."""
-    sources = [make_source(bench.world, clip, SIZE, seconds, bench.folder)]
-    if clip is not None:
-        sources.append(Source(clip, f"{clip.name} as it is"))
+    """Prints the comparison, and keeps it in the results beside the whole run, one for each source. True when every target is kept."""
+    source = make_source(bench.world, clip, SIZE, seconds, bench.folder)
+    _, made = pipeline(bench.world, source, bench.folder / "title")
+    plain(bench, source, made.plan)
+    found, _ = compare_chunks(bench, source, made)
+    rows = list(rows_of_chunks(found))
+    console.print(table_of(source.description, rows))
+    measured = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(bench.world)}
     results = json.loads(RESULTS.read_text())
-    every: list[Row] = []
-    for number, source in enumerate(sources):
-        _, made = pipeline(bench.world, source, bench.folder / f"title-{number}")
-        plain(bench, source, made.plan)
-        found, _ = compare_chunks(bench, source, made)
-        rows = list(rows_of_chunks(found))
-        console.print(table_of(source.description, rows))
-        measured = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(bench.world)}
-        results.setdefault("chunks_alone", {})[source.description] = {**measured, "chunks": [asdict(item) for item in found]}
-        every += rows
+    results.setdefault("chunks_alone", {})[source.description] = {**measured, "chunks": [asdict(item) for item in found]}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    return all(row.kept for row in every)
+    return all(row.kept for row in rows)
 
 
 def options() -> argparse.Namespace:
