@@ -17,13 +17,21 @@ quietly() {
   fi
 }
 
-quietly "ruff check" $bin/ruff check --quiet .
-quietly "ruff format" $bin/ruff format --quiet --check .
-quietly "mypy" $bin/mypy --no-error-summary
-quietly "import-linter" $bin/lint-imports --no-logo
-if [ "${1:-}" != lint ]; then
+if [ "${1:-}" = lint ]; then
+  quietly "ruff check" $bin/ruff check --quiet .
+  quietly "ruff format" $bin/ruff format --quiet --check .
+  quietly "mypy" $bin/mypy --no-error-summary
+  quietly "import-linter" $bin/lint-imports --no-logo
+else
+  # The tests wait much of their time, so the other checks are made beside them.
+  linted=$(mktemp)
+  trap 'rm -f "$linted"' EXIT
+  sh tests/run.sh lint >"$linted" 2>/dev/null &
+  linting=$!
   $bin/python -m tests.chromium
-  HEADWATER_TEST_AGAIN=1 $bin/python -m pytest || failed="$failed, pytest"
+  HEADWATER_TEST_AGAIN=1 $bin/python -m tests.shares || failed="$failed, pytest"
+  wait $linting || failed="$failed, style, types or layers"
+  cat "$linted"
 fi
 
 if [ -n "$failed" ]; then
