@@ -193,21 +193,26 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(
+def upload_settings(
     servers: LiveServers, broker_url: str, s3_settings: S3Settings, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
-    """A running upload server with a database of the module's own."""
+) -> Iterator[Settings]:
+    """Settings on a database of the module's own."""
     with servers.database() as address:
-        config = Settings(
+        yield Settings(
             database_url=address, broker_url=broker_url, s3_endpoint=s3_settings.s3_endpoint, s3_bucket=s3_bucket,
             s3_access_key=s3_settings.s3_access_key, s3_secret_key=s3_settings.s3_secret_key, s3_region=s3_settings.s3_region,
             secret_key="a secret of thirty-two characters, or more", scratch_dir=tmp_path_factory.mktemp("scratch"),
             max_upload_bytes=200_000_000,
         )  # fmt: skip
-        world = open_world(config)
-        with upload_server(config) as server, Site(world, server) as running:
-            yield running
-        world.db.dispose()
+
+
+@pytest.fixture(scope="module")
+def site(upload_settings: Settings) -> Iterator[Site]:
+    """A running upload server for all tests of a module."""
+    world = open_world(upload_settings)
+    with upload_server(upload_settings) as server, Site(world, server) as running:
+        yield running
+    world.db.dispose()
 
 
 def main() -> None:

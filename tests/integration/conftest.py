@@ -10,6 +10,7 @@ import pytest
 from kit.world import World
 from tests.api_client import Api, open_api, served
 from tests.edge_rig import Rig, rig
+from tests.upload_server import upload_settings  # noqa: F401  (a fixture)
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 
 import pytest
 
 from ingest.expiry import expire
-from kit.settings import Settings
-from kit.world import World
-from tests.upload_server import Site, upload_server
+from tests.upload_server import Site, site
+
+__all__ = ["site"]
 
 NAMES = {
     "traversal": "../../../../etc/passwd",
@@ -57,12 +56,6 @@ RAW = {
     "binary": bytes(range(256)),
 }
 EVERY = {**{name: text.encode() for name, text in NAMES.items()}, **RAW}
-
-
-@pytest.fixture
-def site(settings: Settings, world: World) -> Iterator[Site]:
-    with upload_server(settings) as server, Site(world, server) as running:
-        yield running
 
 
 def test_every_hostile_name_round_trips_and_stays_a_name(site: Site) -> None:

@@ -11,22 +11,27 @@ import pytest
 
 from ingest.expiry import expire
 from kit.settings import Settings
-from kit.world import World
-from tests.upload_server import KEY, Site, UploadServer, upload_server
+from tests.upload_server import KEY, Site, UploadServer, open_world, upload_server
 
 VERSION = {"Tus-Resumable": "1.0.0"}
 MB = 1_000_000
 
 
-@pytest.fixture
-def limited(settings: Settings) -> Settings:
-    return replace(settings, max_upload_bytes=50 * MB, max_open_uploads=12, max_open_upload_bytes=100 * MB)
-
-
-@pytest.fixture
-def site(limited: Settings, world: World) -> Iterator[Site]:
-    with upload_server(limited, processes=2) as server, Site(replace(world, settings=limited), server) as running:
+@pytest.fixture(scope="module")
+def both(upload_settings: Settings) -> Iterator[Site]:
+    """Two processes for all tests: their start costs more than the tests do."""
+    limited = replace(upload_settings, max_upload_bytes=50 * MB, max_open_uploads=12, max_open_upload_bytes=100 * MB)
+    world = open_world(limited)
+    with upload_server(limited, processes=2) as server, Site(world, server) as running:
         yield running
+    world.db.dispose()
+
+
+@pytest.fixture
+def site(both: Site) -> Site:
+    """Without any upload."""
+    both.sql("TRUNCATE assets, uploads CASCADE")
+    return both
 
 
 def creations(server: UploadServer, count: int, size: dict[str, str], key: str = KEY) -> list[int]:
