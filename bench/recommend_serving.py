@@ -48,7 +48,6 @@ from web.app import create_app
 RESULTS = Path(__file__).parent / "results" / "recommend-serving.json"
 F32 = np.float32
 _clock = SystemClock()
-TAGS = tuple(f"tag {number}" for number in range(12))
 
 
 def percentiles(times_s: list[float]) -> dict[str, float]:
