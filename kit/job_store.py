@@ -207,8 +207,9 @@ def claim(
     Among equally urgent jobs every asset gets its share: first comes the asset that the fewest workers work for, then the one that
     has waited longest for its turn, then the oldest job. So a short title passes through a long one's hundreds of jobs.
     """
+    due = jobs.c.not_before <= func.statement_timestamp()  # again: since they were listed, another may have run one and put it off
     for job_id in conn.scalars(_by_urgency(kinds, least_priority).limit(_CANDIDATES)).all():
-        free = select(jobs, func.clock_timestamp().label("now")).where(jobs.c.id == job_id, jobs.c.state == State.QUEUED)
+        free = select(jobs, func.clock_timestamp().label("now")).where(jobs.c.id == job_id, jobs.c.state == State.QUEUED, due)
         row = conn.execute(free.with_for_update(skip_locked=True)).one_or_none()
         if row is not None:
             return _store(conn, advance(_job(row), Claimed(owner, lease_s), row.now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 import re
@@ -96,14 +97,20 @@ class Factory:
         idle = threading.Barrier(workers, action=look)  # one looks for all: two might see different things
 
         def one(number: int) -> None:
-            while not empty:
-                while run_step(self.world, steps, VideoFlow(), f"worker-{number}"):
-                    pass
-                idle.wait(60)
+            with contextlib.suppress(threading.BrokenBarrierError):  # somebody else has failed, and says how
+                while not empty:
+                    try:
+                        while run_step(self.world, steps, VideoFlow(), f"worker-{number}"):
+                            pass
+                    except BaseException:
+                        idle.abort()
+                        raise
+                    idle.wait(60)
 
         with ThreadPoolExecutor(workers) as threads:
             for done in [threads.submit(one, number) for number in range(workers)]:
                 done.result()
+        assert empty, "somebody did not come to look for a minute"
 
     def asset(self, asset_id: AssetId) -> Any:
         with self.world.db.begin() as conn:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from kit import db, job_store
 from kit.errors import Rejected, StepFailed, Unavailable
@@ -64,6 +64,14 @@ def test_the_same_work_is_one_job_with_one_bell(engine: Engine) -> None:
     assert first == second
     assert first.args == {"n": 1}
     assert bells(engine) == [first.id]
+
+
+def test_one_that_another_has_put_off_meanwhile_is_passed_over(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of what is due that is older than the delay of what is on it."""
+    put(engine, a_job(delay_s=60))
+    monkeypatch.setattr(job_store, "_by_urgency", lambda *_: select(job_store.jobs.c.id))
+    with engine.begin() as conn:
+        assert job_store.claim(conn, "worker-a") is None
 
 
 def test_one_call_may_ask_twice_and_gets_answers_in_order(engine: Engine) -> None:
