@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 FRONTEND := $(shell find web/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-forecast bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate compose-test clients presentations
+.PHONY: help up test test-spark lint format lock clean bench-transcode bench-codecs bench-pictures bench-sync bench-ladder bench-forecast bench-playable bench-origin bench-memory bench-sandbox bench-recommend bench-resume crash-points chaos simulate fuzz compose-test clients presentations
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -75,6 +75,9 @@ SEEDS ?= 100000
 FROM ?= 0
 simulate: $(VENV)/.test ## SEEDS=… seeded schedules of the whole pipeline, under every fault that can be thought of
 	@$(BIN)/python -m tests.simulation.replay $(FROM) --schedules $(SEEDS)
+
+fuzz: $(VENV)/.test ## 25 right and 25 wrong requests to every operation of the API, from its own document
+	@HEADWATER_FUZZ_EXAMPLES=25 $(BIN)/python -m pytest --timeout 3600 tests/integration/test_api_fuzzed.py
 
 clients: $(VENV)/.test ## Play HLS and DASH to the end in mpv, VLC, GStreamer, ffplay and FFmpeg, those that are installed
 	@$(BIN)/python -m tests.clients

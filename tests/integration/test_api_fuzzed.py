@@ -1,7 +1,7 @@
 """Requests made from the published OpenAPI document, right ones and wrong ones, against the whole application on a real socket:
 nothing fails with 5xx, and every status is one that the document names for the operation (checklist N19).
 
-Seeded and bounded: the same requests every time. `HEADWATER_FUZZ_EXAMPLES` in the environment asks for more of them.
+Seeded and bounded: the same requests every time. `make fuzz`, or `HEADWATER_FUZZ_EXAMPLES` in the environment, asks for more of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kit.world import World
 from tests.api_client import Api
 from tests.assets import an_asset
 
-EXAMPLES = int(os.environ.get("HEADWATER_FUZZ_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("HEADWATER_FUZZ_EXAMPLES", "3"))
 ENDLESS = {"/v1/assets/events", "/v1/assets/{asset_id}/events"}  # streams: tests/integration/test_api_events.py asks these
 TIMEOUT_S = 30
 
