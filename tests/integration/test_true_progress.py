@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import httpx
-
-from bench.stack_run import upload
+from bench.stack_run import client_of, upload
 from tests.clips import Clips
 from tests.eventually import eventually
-from tests.local_stack import local_stack
+from tests.local_stack import LocalStack
 
 
-def test_progress_is_told_as_it_comes(tmp_path: Path, clips: Clips) -> None:
+def test_progress_is_told_as_it_comes(local_stack: LocalStack, clips: Clips) -> None:
     seen: list[dict[str, Any]] = []
-    with local_stack(tmp_path / "data") as stack, httpx.Client(base_url=stack.url, trust_env=False, timeout=60) as api:
-        api.headers["Authorization"] = f"Bearer {stack.api_key}"
+    with client_of(local_stack) as api:
         asset_id = upload(api, clips("sync"))
 
         def over() -> bool:
@@ -24,6 +20,7 @@ def test_progress_is_told_as_it_comes(tmp_path: Path, clips: Clips) -> None:
             return seen[-1]["status"] in ("ready", "errored")
 
         assert eventually(over, limit_s=240)
+        api.delete(f"/v1/assets/{asset_id}").raise_for_status()
     assert seen[-1]["status"] == "ready", seen[-1]["error"]
     assert (seen[-1]["progress"], seen[-1]["eta_s"]) == (1.0, None)
     told = [item["progress"] for item in seen]
