@@ -7,7 +7,7 @@ holds the two equal. `Part` names a model that can answer by itself, which is ho
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from recommend.ranking import Weights, longest, prior, standardised, starts, wei
 from recommend.threads import single_blas
 
 Part = Literal["als", "rp3beta", "trending", "popularity"]
-PARTS: tuple[Part, ...] = get_args(Part)
 Rows = npt.NDArray[np.intp]
 
 

@@ -89,7 +89,6 @@ class AssetFacts:
 
     asset_id: str
     duration_s: float | None
-    is_public: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +148,8 @@ _DURATION = assets.c.source["duration"].as_string()
 
 def facts_of_assets(conn: Connection, asset_ids: Sequence[str]) -> dict[str, AssetFacts]:
     """By asset id; a deleted asset is not there."""
-    query = select(assets.c.id, _DURATION, assets.c.playback_policy).where(assets.c.id.in_(list(asset_ids)), assets.c.status != "deleted")
-    return {row[0]: AssetFacts(row[0], _seconds(row[1]), row[2] == "public") for row in conn.execute(query)}
+    query = select(assets.c.id, _DURATION).where(assets.c.id.in_(list(asset_ids)), assets.c.status != "deleted")
+    return {row[0]: AssetFacts(row[0], _seconds(row[1])) for row in conn.execute(query)}
 
 
 def facts_of_playbacks(conn: Connection, ids: Sequence[str]) -> dict[str, AssetFacts]:
@@ -159,7 +158,7 @@ def facts_of_playbacks(conn: Connection, ids: Sequence[str]) -> dict[str, AssetF
     query = query.where(
         playback_ids.c.id.in_(list(ids)), playback_ids.c.policy == "public", assets.c.status.not_in(["deleted"]), assets.c.playable
     )
-    return {row[0]: AssetFacts(row[1], _seconds(row[2]), True) for row in conn.execute(query)}
+    return {row[0]: AssetFacts(row[1], _seconds(row[2])) for row in conn.execute(query)}
 
 
 def add_events(conn: Connection, events: Sequence[tuple[ViewEvent, float | None]]) -> int:
