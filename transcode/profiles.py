@@ -58,7 +58,7 @@ class Ladder:
 
 
 # The `ipratio` of x264 that nobody sets: how much finer it makes key pictures that have others before them. So the first picture of a
-# segment is what the key picture at its place is in one long encode: titles are −1.3 to +0.6 % larger than that, instead of −3.0 to −2.2
+# segment is what the key picture at its place is in one long encode: titles are −1.3 to +0.9 % larger than that, instead of −3.0 to −2.2
 # (docs/decisions/0009-order.md). Those of x265 and SVT-AV1 are −1.8 and +1.1 % without it, and a zone of x265 changed nothing.
 KEY_GAIN = 1.4
 
