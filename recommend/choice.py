@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ _CLOSE = 0.97  # of the factors' worth: below, the walk is not tuned any further
 _SHORT = {1: 2, 3: 4}  # steps of the blend and the length of history that each is chosen with
 _LONG = (30, 100, 300)  # steps of longer histories, each where other weights are better for them than the step below by more than chance
 _LEAST_JUDGES = 20  # viewers with such a history
-MOST_TRIALS, _DENSE_TRIALS = 14, 10  # of the factor model
+MOST_TRIALS, _DENSE_TRIALS = 14, 8  # of the factor model
 
 Progress = Callable[[str, float], None]
 ScoresOf = Callable[[slice], Floats]  # of some of the judged viewers, fresh
@@ -340,8 +340,10 @@ class _Search:
         again. What everybody watches replaces taste only where it is better by more than chance, except for the shortest histories.
         With `free`, the weight of popularity may be below 0."""
 
+        values = cache(partial(self._blended, tables=tables))  # a turn comes back to where the one before it ended
+
         def value(weights: Weights) -> float:
-            return float(self._blended(weights, tables).mean())
+            return float(values(weights).mean())
 
         timed = self.ask.cut == "time"
         moves = [*([_with_trending] if timed else []), _with_popularity, *([_with_risen] if timed and free else [])]
@@ -353,10 +355,10 @@ class _Search:
                 best = max((move(best, weight) for weight in (*_PRIORS, *(_HELD_BACK if free else ()))), key=value)
             if (best.trending, best.popularity) == (before.trending, before.popularity):
                 break
-        mine = self._blended(best, tables)
+        mine = values(best)
         for name in ("trending", "popularity") if timed else ("popularity",):
             alone = Weights(at_least, 0.0, 0.0, float(name == "trending"), float(name == "popularity"))
-            ahead = self._blended(alone, tables) - mine
+            ahead = values(alone) - mine
             if ahead.mean() > (0.0 if at_least == 1 else ahead.std() / np.sqrt(len(ahead))):
                 best, mine = alone, mine + ahead
         return best
