@@ -44,7 +44,6 @@ _NEIGHBOURS = (60, 200, 500)
 _FADES = (30, 10, 4, 2)  # the first two are tried, and each of the others where the one before it is better than what was
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-_HELD_BACK = (-0.5, -0.25, -0.1)  # of popularity, where there is no time
 _TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 128
 _TUNED_ON = 3  # folds, the newest, for the settings of the models; how trending forgets and the blend are chosen on all
 _WALKERS = 300  # viewers by whom a walk is judged, where the data are dense
@@ -301,7 +300,7 @@ class _Search:
         whole = [fold.fit.by_time[fold.judged] for fold in self.cuts]
         stored = [model.factors.viewers[fold.judged] for model, fold in zip(models, self.cuts, strict=True) if model.factors]
         tables = self._tables(models, whole, stored)
-        usual = self._weights(5 if self.ask.short else 1, tables, free=self.ask.cut == "share")
+        usual = self._weights(5 if self.ask.short else 1, tables)
         if not self.ask.short:
             return [usual]
         found = []
@@ -338,7 +337,7 @@ class _Search:
     def _weights(self, at_least: int, tables: list[Scores], *, free: bool = False) -> Weights:
         """First how much walk against factors, then how much of what everybody watches; then, if that has changed anything, the same
         again. What everybody watches replaces taste only where it is better by more than chance, except for the shortest histories.
-        With `free`, the weight of popularity may be below 0."""
+        With `free`, which is for a cut in time, the weight of popularity may be below 0."""
 
         values = cache(partial(self._blended, tables=tables))  # a turn comes back to where the one before it ended
 
@@ -346,13 +345,13 @@ class _Search:
             return float(values(weights).mean())
 
         timed = self.ask.cut == "time"
-        moves = [*([_with_trending] if timed else []), _with_popularity, *([_with_risen] if timed and free else [])]
+        moves = [*([_with_trending] if timed else []), _with_popularity, *([_with_risen] if free else [])]
         best = Weights(at_least, 0.5, 0.5, 0.0, 0.0)
         for turn in range(2):
             before = best
             best = max((replace(best, als=1.0 - share, walk=share) for share in _WALK_SHARES), key=value)
             for move in moves if turn == 0 or _with_risen in moves else ():
-                best = max((move(best, weight) for weight in (*_PRIORS, *(_HELD_BACK if free else ()))), key=value)
+                best = max((move(best, weight) for weight in _PRIORS), key=value)
             if (best.trending, best.popularity) == (before.trending, before.popularity):
                 break
         mine = values(best)
