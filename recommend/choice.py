@@ -44,6 +44,7 @@ _NEIGHBOURS = (60, 200, 500)
 _FADES = (30, 10, 4, 2)  # the first two are tried, and each of the others where the one before it is better than what was
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+_HELD_BACK = (-0.5, -0.25, -0.1)  # for long histories
 _TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 128
 _TUNED_ON = 3  # folds, the newest, for the settings of the models; how trending forgets and the blend are chosen on all
 _WALKERS = 300  # viewers by whom a walk is judged, where the data are dense
@@ -351,7 +352,7 @@ class _Search:
             before = best
             best = max((replace(best, als=1.0 - share, walk=share) for share in _WALK_SHARES), key=value)
             for move in moves if turn == 0 or _with_risen in moves else ():
-                best = max((move(best, weight) for weight in _PRIORS), key=value)
+                best = max((move(best, weight) for weight in (*_PRIORS, *(_HELD_BACK if free else ()))), key=value)
             if (best.trending, best.popularity) == (before.trending, before.popularity):
                 break
         mine = values(best)
