@@ -140,11 +140,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In `make test`, a test on live servers or in a browser that failed is run once more, and named as such in the summary: on a
     machine that others use too, one in some thousands of them meets a stall that is nobody's fault. One that fails twice has failed.
     Tests of pure code have no such excuse, and a test that is run alone has none either.
+
+    Those on live servers come first: they take long, and two processes that share the files end together when short ones come last.
     """
+    items.sort(key=lambda item: not _is_live(item))
     if os.environ.get("HEADWATER_TEST_AGAIN"):
-        for item in items:
-            if item.path.is_relative_to(LIVE[0]) or item.path.is_relative_to(LIVE[1]):
-                item.add_marker(pytest.mark.flaky(reruns=1))
+        for item in filter(_is_live, items):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def _is_live(item: pytest.Item) -> bool:
+    return any(item.path.is_relative_to(folder) for folder in LIVE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

