@@ -3,7 +3,8 @@
 In order: the factor model's unobserved weight and regularization (a climb over a grid, few factors, few epochs); how fast values age,
 where there is time; the walk's penalty, scale, breadth, fading start and exponent; how fast trending forgets; last the weights of the
 blend, for histories of one or two titles, three or four, more, and many more. Whatever was tried is kept in `Choice.trials`, so that a
-report can show it.
+report can show it. The factors' settings and the weights of the blend are left where they start for what is better by more than chance
+alone (`recommend.climb`), because there the trials are many, and what the best of them leads by may be luck.
 
 Who has watched much has met what everybody knows, and has decided about it. So for long histories the weight of popularity may be below
 0: with as much trending above it, that is how far a title has risen since.
@@ -23,6 +24,7 @@ from scipy import sparse
 
 from recommend import als, walk
 from recommend.als import Factors, Matrix
+from recommend.climb import Place, climb, preferred, surpasses
 from recommend.fold_in import AlsSettings
 from recommend.interactions import Floats, Interactions
 from recommend.metrics import PerViewer
@@ -35,6 +37,8 @@ from recommend.weights import WeightSettings
 
 _UNOBSERVED = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _REGULARIZATION = (0.0003, 0.001, 0.003, 0.007, 0.015, 0.04, 0.1)
+_SPARSE_WEIGHT, _DENSE_WEIGHT, _DENSE_FROM = 2, 4, 0.01  # places among the weights of the unseen, and the share of cells from where on
+_USUAL, _MOST_USUAL = 40.0, 0.007  # regularization: of a mean viewer's row in the scale of the kernel, and of an observation at most
 _HALF_LIVES_DAYS = (0.0, 30.0, 180.0)
 _TRENDING_DAYS = (2.0, 4.0, 7.0, 14.0, 30.0, 90.0, 365.0)
 _EXPONENTS = (1.0, 0.7, 0.45)
@@ -45,7 +49,7 @@ _FADES = (30, 10, 4, 2)  # the first two are tried, and each of the others where
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _HELD_BACK = (-0.5, -0.25, -0.1)  # for long histories
-_TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_FACTORS = 32, 5, 128
+_TRIAL_FACTORS, _TRIAL_EPOCHS = 32, 5
 _TUNED_ON = 3  # folds, the newest, for the settings of the models; how trending forgets and the blend are chosen on all
 _WALKERS = 300  # viewers by whom a walk is judged, where the data are dense
 _CLOSE = 0.97  # of the factors' worth: below, the walk is not tuned any further
@@ -125,23 +129,24 @@ def choose(history: Interactions, ask: Ask, *, progress: Progress = lambda _what
 
 def _chosen(search: _Search, start: Choice, history: Interactions) -> Choice:
     ask, cuts = search.ask, search.cuts
-    search = replace(search, cuts=cuts[-_TUNED_ON:])
     if ask.model != "blend":
-        return search.alone(start)
+        return replace(search, cuts=cuts[-_TUNED_ON:]).alone(start)
+    search = replace(search, cuts=cuts[-_TUNED_ON if ask.cut == "time" else -1 :])  # shares are much alike to a walk
     thinned = any(fold.thinned for fold in cuts)
     whole = search.whole(history) if thinned else replace(search, cuts=cuts)
-    settings = replace(whole, cuts=whole.cuts[-_TUNED_ON:]).als_settings()
-    weights = search.weight_settings(settings) if ask.cut == "time" else start.weights
+    judges = max(len(fold.judged) for fold in cuts)
+    climbed = replace(whole, cuts=[fold.fewer(judges) for fold in whole.cuts[-_TUNED_ON:]]).als_settings()
+    weights = search.weight_settings(climbed) if ask.cut == "time" else start.weights
     if weights != start.weights:
         search, whole = search.weighed(weights), whole.weighed(weights)
     walked, fitted = search.walks(max(trial.value for trial in search.trials if trial.what == "als"))
     days = whole.trending_days() if ask.cut == "time" else start.trending_days
     others = whole.cuts if thinned else whole.cuts[: -len(search.cuts)]
     fitted = [*_walks_of(others, [walked])[0], *([] if thinned else fitted)]
+    settings = replace(climbed, factors=ask.factors, epochs=ask.epochs)
     steps = whole.steps(settings, fitted, days, walked.fade)
     return Choice(
-        replace(settings, factors=ask.factors, epochs=ask.epochs), walked, weights, days, steps, "validation",
-        sum(len(fold.judged) for fold in cuts), search.trials,
+        settings, walked, weights, days, steps, "validation", sum(len(fold.judged) for fold in cuts), search.trials,
     )  # fmt: skip
 
 
@@ -176,46 +181,45 @@ class _Search:
 
     def als_settings(self) -> AlsSettings:
         """A climb: along the regularization, then along the unobserved weight, then along one against the other (the more the unseen
-        counts, the less regularization a row needs), until no neighbour is better."""
-        tried: dict[tuple[int, int], float] = {}
+        counts, the less regularization a row needs)."""
         most = _DENSE_TRIALS if self.cuts[0].dense else MOST_TRIALS
 
-        def value(place: tuple[int, int]) -> float:
-            inside = 0 <= place[0] < len(_UNOBSERVED) and 0 <= place[1] < len(_REGULARIZATION)
-            if place not in tried and inside and len(tried) < most:
-                tried[place] = self._als_trial(self._als_at(place))
-                self.progress("Choosing settings", 0.7 * len(tried) / most)
-            return tried.get(place, -1.0)
+        def values(place: Place) -> PerViewer:
+            self.progress("Choosing settings", 0.7 * len(self.trials) / most)
+            return self._als_trial(self._als_at(place))
 
+        shape = (len(_UNOBSERVED), len(_REGULARIZATION))
+        return self._als_at(climb(self._start(), shape, ((0, 1), (1, 0), (1, -1)), values, at_most=most))
+
+    def _start(self) -> Place:
+        """What the unseen weighs in published settings of data so dense, and a usual regularization: where there are very many titles,
+        less of it for each observation (docs/decisions/0012-frequency-scaled.md)."""
         values = self.cuts[0].fit.values
-        density = values.nnz / max(1, values.shape[0] * values.shape[1])
-        best = (4 if density > 0.01 else 2, 3)
-        moved = True
-        while moved:
-            moved = False
-            for axis in ((0, 1), (1, 0), (1, -1)):
-                for sign in (1, -1):
-                    while value(best) < value(step := (best[0] + sign * axis[0], best[1] + sign * axis[1])):
-                        best, moved = step, True
-        return self._als_at(best)
+        observed = np.full(1, values.nnz / max(1, values.shape[0]))
+        weight = _DENSE_WEIGHT if values.nnz > _DENSE_FROM * values.shape[0] * values.shape[1] else _SPARSE_WEIGHT
+
+        def off(place: int) -> float:
+            return abs(float(np.log(self._als_at((weight, place)).row_regularization(observed, values.shape[1])[0] / _USUAL)))
+
+        return weight, min(range(_REGULARIZATION.index(_MOST_USUAL) + 1), key=off)
 
     def _als_at(self, place: tuple[int, int]) -> AlsSettings:
         factors = _TRIAL_FACTORS if self.cuts[0].dense else 2 * _TRIAL_FACTORS
         return AlsSettings(factors, _REGULARIZATION[place[1]], _UNOBSERVED[place[0]], _TRIAL_EPOCHS, self.ask.by_count)
 
-    def _als_trial(self, settings: AlsSettings) -> float:
+    def _als_trial(self, settings: AlsSettings) -> PerViewer:
         fitted = [als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads) for fold in self.cuts]
         scores = [partial(_of_factors, one, fold) for one, fold in zip(fitted, self.cuts, strict=True)]
-        return self._judge("als", settings.as_json(), scores)
+        return self._values("als", settings.as_json(), scores)
 
     def weight_settings(self, settings: AlsSettings) -> WeightSettings:
-        """How fast values age."""
-        found = []
-        for days in _HALF_LIVES_DAYS:
-            weights = WeightSettings(half_life_days=days)
-            again = self.weighed(weights) if days else self
-            found.append((again._als_trial(settings), weights))
-        return max(found, key=lambda pair: pair[0])[1]
+        """How fast values age, if at all."""
+
+        def values(weights: WeightSettings) -> PerViewer:
+            return (self.weighed(weights) if weights.half_life_days else self)._als_trial(settings)
+
+        never, *others = (WeightSettings(half_life_days=days) for days in _HALF_LIVES_DAYS)
+        return preferred(never, others, cache(values))
 
     def walks(self, worth_of_factors: float) -> tuple[WalkSettings, list[Matrix]]:
         """The penalty, the scale and the breadth, how fast the start fades where there is an order in time, and the exponent; and the
@@ -270,7 +274,8 @@ class _Search:
     def whole(self, history: Interactions) -> _Search:
         """The same search in folds that keep more viewers. Settings of the walk can be told from some of the viewers, but the more
         there are, the better the factors become, alone and beside the walk, so theirs and how the two blend cannot."""
-        limits = replace(self.ask.limits, dense_pairs_at_most=self.ask.limits.factor_pairs_at_most)
+        bounds = self.ask.limits
+        limits = replace(bounds, dense_pairs_at_most=bounds.factor_pairs_at_most, viewers_at_most=bounds.sparse_viewers_at_most)
         return replace(self, cuts=folds(history, self.ask.cut, WeightSettings(), seed=self.ask.seed, bounds=limits))
 
     def weighed(self, weights: WeightSettings) -> _Search:
@@ -290,8 +295,8 @@ class _Search:
         return Weights(0, 0.0, 0.0, *best)
 
     def steps(self, settings: AlsSettings, walks: list[Matrix], days: float, fade: int) -> list[Weights]:
-        """Weights of the blend, for short histories and for the rest."""
-        settings = replace(settings, factors=min(self.ask.factors, _BLEND_FACTORS), epochs=6)
+        """Weights of the blend, for short histories and for the rest, with factors as they will be fitted: fewer would be worth less
+        beside the walk."""
         models = []
         for fold, walked in zip(self.cuts, walks, strict=True):
             factors = als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads)
@@ -301,14 +306,14 @@ class _Search:
         whole = [fold.fit.by_time[fold.judged] for fold in self.cuts]
         stored = [model.factors.viewers[fold.judged] for model, fold in zip(models, self.cuts, strict=True) if model.factors]
         tables = self._tables(models, whole, stored)
-        usual = self._weights(5 if self.ask.short else 1, tables)
+        usual = self._weights(_even(5 if self.ask.short else 1), tables)
         if not self.ask.short:
             return [usual]
         found = []
         for at_least, length in _SHORT.items():
             histories = [_last(rows, length) for rows in whole]
             factors_of = [folded(model, rows) for model, rows in zip(models, histories, strict=True)]
-            found.append(self._weights(at_least, self._tables(models, histories, factors_of)))
+            found.append(self._weights(_even(at_least), self._tables(models, histories, factors_of)))
         return [self.cold_step(models), *found, usual, *self._long_steps(usual, tables, whole)]
 
     def _long_steps(self, usual: Weights, tables: list[Scores], histories: list[Matrix]) -> list[Weights]:
@@ -321,9 +326,8 @@ class _Search:
                 continue
             asked = replace(self, cuts=[fold.of(rows) for fold, rows in zip(self.cuts, long, strict=True)])
             theirs = [table.of(rows) for table, rows in zip(tables, long, strict=True)]
-            other = asked._weights(at_least, theirs, free=True)
-            ahead = asked._blended(other, theirs) - asked._blended(found[-1], theirs)
-            if ahead.mean() > ahead.std() / np.sqrt(len(ahead)):
+            other = asked._weights(replace(found[-1], at_least=at_least), theirs, free=True)
+            if surpasses(asked._blended(other, theirs), asked._blended(found[-1], theirs)):
                 found.append(other)
         return found[1:]
 
@@ -335,32 +339,26 @@ class _Search:
     def _blended(self, weights: Weights, tables: list[Scores]) -> PerViewer:
         return self._values("blend", weights.as_json(), [partial(table.blended, weights) for table in tables])
 
-    def _weights(self, at_least: int, tables: list[Scores], *, free: bool = False) -> Weights:
+    def _weights(self, start: Weights, tables: list[Scores], *, free: bool = False) -> Weights:
         """First how much walk against factors, then how much of what everybody watches; then, if that has changed anything, the same
-        again. What everybody watches replaces taste only where it is better by more than chance, except for the shortest histories.
-        With `free`, which is for a cut in time, the weight of popularity may be below 0."""
-
+        again. Every move is for what is better by more than chance, but what everybody watches replaces taste for the shortest
+        histories already where it is better. With `free`, which is for a cut in time, the weight of popularity may be below 0."""
         values = cache(partial(self._blended, tables=tables))  # a turn comes back to where the one before it ended
-
-        def value(weights: Weights) -> float:
-            return float(values(weights).mean())
-
         timed = self.ask.cut == "time"
         moves = [*([_with_trending] if timed else []), _with_popularity, *([_with_risen] if free else [])]
-        best = Weights(at_least, 0.5, 0.5, 0.0, 0.0)
+        best = start
         for turn in range(2):
             before = best
-            best = max((replace(best, als=1.0 - share, walk=share) for share in _WALK_SHARES), key=value)
+            best = preferred(best, (replace(best, als=1.0 - share, walk=share) for share in _WALK_SHARES), values)
             for move in moves if turn == 0 or _with_risen in moves else ():
-                best = max((move(best, weight) for weight in (*_PRIORS, *(_HELD_BACK if free else ()))), key=value)
+                best = preferred(best, (move(best, weight) for weight in (*_PRIORS, *(_HELD_BACK if free else ()))), values)
             if (best.trending, best.popularity) == (before.trending, before.popularity):
                 break
-        mine = values(best)
         for name in ("trending", "popularity") if timed else ("popularity",):
-            alone = Weights(at_least, 0.0, 0.0, float(name == "trending"), float(name == "popularity"))
-            ahead = values(alone) - mine
-            if ahead.mean() > (0.0 if at_least == 1 else ahead.std() / np.sqrt(len(ahead))):
-                best, mine = alone, mine + ahead
+            alone = Weights(start.at_least, 0.0, 0.0, float(name == "trending"), float(name == "popularity"))
+            worth = values(alone)
+            if worth.mean() > values(best).mean() if start.at_least == 1 else surpasses(worth, values(best)):
+                best = alone
         return best
 
 
@@ -403,6 +401,11 @@ def _of_walk(found: Matrix, starts: Matrix, rows: slice) -> Floats:
 
 def _of_everybody(table: Floats, fold: Fold, rows: slice) -> Floats:
     return np.repeat(table[None], len(fold.judged[rows]), axis=0)
+
+
+def _even(at_least: int) -> Weights:
+    """Where a blend starts: the sum of both models of taste, in one scale."""
+    return Weights(at_least, 0.5, 0.5, 0.0, 0.0)
 
 
 def _with_trending(weights: Weights, value: float) -> Weights:

@@ -28,8 +28,8 @@ from recommend.weights import WeightSettings
 
 Cut = Literal["time", "last", "share", "given"]
 _TIME_FOLDS = tuple((tenth / 10, (tenth + 1) / 10) for tenth in range(4, 10))  # of the rows by time: training ends, window ends
-_MANY_ROWS = 300_000  # from here on the last window alone says enough
-_SHARE = 0.15
+_MANY_ROWS = 300_000  # from here on the last window, or one share, says enough alone
+_SHARE, _SHARES = 0.15, 3  # of the rows, and how many such parts
 _BLOCK_CELLS = 3_000_000
 _NEGATIVES = 99
 _GRID = 4_001
@@ -74,8 +74,9 @@ class Fold:
             yield rows, replace(self, judged=self.judged[rows], held=self.held[rows])
 
     def fewer(self, viewers: int) -> Fold:
-        """The same fold, judged by the first so many."""
-        return self.of(np.arange(min(viewers, len(self.judged))))
+        """The same fold, judged by at most so many, spread evenly: ids may be in the order in which viewers came."""
+        there = len(self.judged)
+        return self.of(np.arange(min(viewers, there)) * there // max(1, min(viewers, there)))
 
     def of(self, rows: npt.NDArray[np.intp]) -> Fold:
         """The same fold, judged by some of its viewers."""
@@ -87,7 +88,7 @@ class Fold:
 
 
 def folds(history: Interactions, cut: Cut, settings: WeightSettings, *, seed: int, bounds: Bounds) -> list[Fold]:
-    """One fold, or six of them for a short history that is cut in time. Folds in which nobody can be judged are left out."""
+    """One fold; of a short history six that are cut in time, or three shares. Folds in which nobody can be judged are left out."""
     found = [_fold(history, known, held, settings, seed=seed, bounds=bounds) for known, held in _masks(history, cut, seed)]
     return [fold for fold in found if len(fold.judged)]
 
@@ -107,9 +108,9 @@ def _masks(history: Interactions, cut: Cut, seed: int) -> list[tuple[Mask, Mask]
         last = order[np.flatnonzero(np.r_[np.diff(history.viewers[order]) != 0, True])]
         held = np.zeros(len(history), bool)
         held[last] = True
-    else:
-        held = np.random.default_rng(seed).random(len(history)) < _SHARE
-    return [(~held, held)]
+        return [(~held, held)]
+    drawn = np.random.default_rng(seed).random(len(history)) // _SHARE
+    return [(drawn != part, drawn == part) for part in range(_SHARES if len(history) < _MANY_ROWS else 1)]
 
 
 def _fold(history: Interactions, known: Mask, held: Mask, settings: WeightSettings, *, seed: int, bounds: Bounds) -> Fold:

@@ -306,8 +306,9 @@ def test_of_a_dense_history_the_factors_see_more_than_the_walk() -> None:
     assert fold.fit.values.nnz <= 200
     found = choose(drifting(), Ask("last", factors=8, epochs=4, threads=1, short=False, limits=bounds))
     again = choose(drifting(), Ask("last", factors=8, epochs=4, threads=1, short=False, limits=replace(bounds, factor_pairs_at_most=200)))
-    first, second = ({trial.value for trial in one.trials if trial.what == "rp3beta"} for one in (found, again))
-    assert first == second
+    first, second = ([trial for trial in one.trials if trial.what == "rp3beta"] for one in (found, again))
+    count = min(len(first), len(second))  # other exponents are tried last, and only where the factors are not far better
+    assert first[:count] == second[:count]
     assert [trial for trial in found.trials if trial.what == "als"] != [trial for trial in again.trials if trial.what == "als"]
 
 

@@ -60,6 +60,19 @@ def test_the_walk_starts_from_the_newest_titles_above_all() -> None:
     np.testing.assert_allclose(begun(rows, 0).toarray()[0], [1, 0, 0, 0, 1, 0, 0, 2, 0])
 
 
+def test_a_blend_of_equal_weights_is_the_sum_of_z_scores() -> None:
+    """For each viewer, over all titles: what has been published of iALS beside RP3beta."""
+    rng = np.random.default_rng(6)
+    factors = Factors(rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(30, 3)).astype(np.float32))
+    walked = sparse.csr_array((rng.random((30, 30)) < 0.2).astype(np.float32))
+    histories = sparse.csr_array((rng.random((4, 30)) < 0.3).astype(np.float32))
+    model = Model(fold_in.AlsSettings(3), factors, walked, np.ones(30, np.float32), np.ones(30, np.float32))
+    found = part_scores(model, histories, factors.viewers, parts=frozenset({"als", "walk"})).blended(Weights(1, 0.5, 0.5, 0.0, 0.0))
+    parts = [factors.viewers @ factors.items.T, (histories @ walked).toarray()]
+    z_scores = [(part - part.mean(axis=1, keepdims=True)) / part.std(axis=1, keepdims=True) for part in parts]
+    np.testing.assert_allclose(found, sum(z_scores) / 2, atol=1e-4)
+
+
 def test_equally_old_titles_have_one_order_everywhere() -> None:
     """Read from the newest on, a row ordered by time is a bundle's history, also where several titles have one moment."""
     history = tasted()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommend import content, dataset, fold_in, ranking
+from recommend import content, dataset, fold_in, ranking, validation
 from recommend.bundle import Bundle, check
 from recommend.choice import Ask, choose
 from recommend.interactions import Interactions, Signal, from_codes
@@ -19,6 +19,7 @@ from recommend.learn import narrowing
 from recommend.similar import LEAST_SUPPORT, similar
 from recommend.training import NothingToLearn, Order, Trained, train
 from recommend.validation import Bounds, folds
+from recommend.walk import WalkSettings
 from recommend.weights import WeightSettings
 from tests.histories import DAY_S, START_S, settled, taste_of, tasted
 
@@ -197,6 +198,47 @@ def test_the_cost_of_choosing_is_bounded() -> None:
         found = folds(tasted(), cut, WeightSettings(), seed=1, bounds=bounds)  # type: ignore[arg-type]
         assert found
         assert all(fold.fit.values.nnz <= 300 and len(fold.judged) <= 9 for fold in found)
+
+
+def test_a_short_history_is_judged_by_three_shares_of_each_viewers_titles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No two of them hold the same row; of a long history one is enough."""
+    history = tasted()
+    found = folds(history, "share", WeightSettings(), seed=1, bounds=Bounds())
+    held = [{(int(fold.judged[row]), int(column)) for row, column in zip(*fold.held.nonzero(), strict=True)} for fold in found]
+    assert len(set.union(*held)) == sum(map(len, held))
+    assert [len(fold.rows) + fold.held.nnz for fold in found] == 3 * [len(history)]
+    monkeypatch.setattr(validation, "_MANY_ROWS", len(history))
+    assert len(folds(history, "share", WeightSettings(), seed=1, bounds=Bounds())) == 1
+
+
+def test_fewer_judges_are_spread_over_all() -> None:
+    (fold, *_) = folds(tasted(), "share", WeightSettings(), seed=1, bounds=Bounds())
+    few = fold.fewer(10)
+    assert len(few.judged) == few.held.shape[0] == 10
+    assert few.judged[-1] > 0.8 * fold.judged[-1]
+    assert list(fold.fewer(10_000).judged) == list(fold.judged)
+
+
+def test_the_climb_begins_with_published_settings() -> None:
+    """Of small data with those of MovieLens-1M; where the titles are very many, with less regularization for each observation."""
+    rng = np.random.default_rng(1)
+    many = from_codes(
+        np.repeat(np.arange(40), 10), rng.integers(0, 30_000, 400), np.zeros(400), [f"v{n:02d}" for n in range(40)],
+        [f"t{n:05d}" for n in range(30_000)],
+    )  # fmt: skip
+    for history, weight, regularization in ((tasted(), 0.3, 0.007), (many, 0.03, 0.001)):
+        first = choose(history, Ask("share", factors=4, epochs=2, threads=1, model="als")).trials[0].settings
+        assert (first["unobserved_weight"], first["regularization"]) == (weight, regularization)
+
+
+def test_the_walk_of_sparse_data_is_chosen_around_published_settings() -> None:
+    """Anelli et al. (2023): exponents of .44 to .77, penalties of 0 to .6, 342 to 777 neighbours, rows that sum to 1."""
+    ask = Ask("share", factors=4, epochs=2, threads=1, model="rp3beta", limits=Bounds(dense_from=1.0))
+    tried = [WalkSettings(**trial.settings) for trial in choose(tasted(), ask).trials]
+    for exponent, penalty in ((0.57, 0.0), (0.77, 0.42), (0.44, 0.6)):
+        assert any(abs(one.exponent - exponent) <= 0.14 and abs(one.popularity_penalty - penalty) <= 0.1 for one in tried)
+    assert {one.neighbours for one in tried} == {60, 200, 500}
+    assert {one.even for one in tried} == {False, True}
 
 
 def test_a_model_that_shows_far_fewer_titles_is_said() -> None:

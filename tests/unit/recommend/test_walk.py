@@ -56,6 +56,22 @@ def test_of_some_titles_the_same_rows_are_fitted_as_of_all() -> None:
     np.testing.assert_array_equal(some, whole * only[:, None])
 
 
+@pytest.mark.parametrize("even", [False, True])
+@pytest.mark.parametrize(("exponent", "penalty"), [(1.0, 0.5), (0.57, 0.0), (0.77, 0.42), (0.44, 0.6)])
+def test_it_is_the_published_formula(exponent: float, penalty: float, even: bool) -> None:
+    """Christoffel et al. (2015): both transition matrices to a power, their product, over a power of popularity, and
+    perhaps rows that sum to 1. With the settings of Anelli et al. (2023) for Gowalla, Yelp2018 and Amazon-Book, and the original ones."""
+    seen = (np.random.default_rng(5).random((90, 40)) < 0.15).astype(np.float64)
+    to_title = np.divide(seen, seen.sum(axis=1, keepdims=True), where=seen > 0, out=np.zeros_like(seen)) ** exponent
+    to_viewer = np.divide(seen.T, seen.sum(axis=0)[:, None], where=seen.T > 0, out=np.zeros_like(seen.T)) ** exponent
+    expected = to_viewer @ to_title / seen.sum(axis=0) ** penalty
+    np.fill_diagonal(expected, 0.0)
+    if even:
+        expected /= expected.sum(axis=1, keepdims=True)
+    found = walk.fit(sparse.csr_array(seen.astype(np.float32)), WalkSettings(exponent, penalty, 40, even=even))
+    np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)
+
+
 def test_what_was_given_up_takes_no_part() -> None:
     values = SEEN.toarray()
     values[2, 2] = -1.0
