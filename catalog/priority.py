@@ -1,8 +1,8 @@
 """Which work comes before which: one table, larger is sooner (`kit.jobs.NewJob.priority`).
 
-Above `kit.jobs.URGENT` is what somebody waits for at this moment; workers take it up beside whatever else they do
-(`worker.tasks`). Below it come, in this order, what a viewer will want next, what takes a title to its end, and what nobody waits for.
-Among equals every asset gets its turn (`kit.job_store.claim`).
+From `kit.jobs.URGENT` on is what somebody waits for at this moment, or in some seconds (`NEXT`); workers take it up beside whatever
+else they do (`worker.tasks`). Below it come, in this order, what a viewer will want next, what takes a title to its end, and what nobody
+waits for. Among equals every asset gets its turn (`kit.job_store.claim`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ OPENING = 300  # the first seconds of a title
 PLAN = 200
 THUMBNAIL = 120  # somebody is looking
 PROBE = URGENT + 10  # whoever has just uploaded is looking at the page
+NEXT = URGENT  # a segment whose predecessor is there: the player that asks for it has seconds to play before it
 REPAIR = 50  # of damaged objects: before bulk work, behind whoever is waiting for something else
 IMPORT = 0  # fetching from elsewhere; also whatever has no priority of its own
 AHEAD = -5  # the chunks behind a place that a viewer has gone to

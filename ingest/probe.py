@@ -49,6 +49,7 @@ from media.source_map import SourceMap
 REPORT_EVERY = 4096  # packets
 HASH_BYTES = 4 << 20  # read at a time
 DIGEST_BYTES = 16 << 20  # asked of the store at a time
+DIGEST_DELAY_S = 5.0  # until then the opening of the title has the machine to itself, and then there is other bulk work, which comes first
 READ_AHEAD_BYTES = 4096
 
 
@@ -343,7 +344,8 @@ def _save(conn: Connection, _world: World, job: Job, result: Probed) -> None:
         early.drop(conn, job.asset_id)
     catalog.store.set_source_info(conn, job.asset_id, result.info, result.digest, sha256=result.sha256, source_map=result.source_map)
     if result.sha256 is None:
-        job_store.enqueue(conn, NewJob(DIGEST, job.asset_id, job.asset_id, priority=priority.DIGEST, weight=0.0))
+        digest = NewJob(DIGEST, job.asset_id, job.asset_id, priority=priority.DIGEST, weight=0.0, delay_s=DIGEST_DELAY_S)
+        job_store.enqueue(conn, digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from kit.world import World
 from media import keys
 from media.ids import AssetId
 from media.plan import EncodePlan
+from tests.delays import end_delay
 from worker.flow import VideoFlow
 
 STEPS = {step.kind: step for room in (catalog.steps, ingest.steps, transcode.steps, packager.steps) for step in room.STEPS}
@@ -57,7 +58,7 @@ def present(
     world.storage.put(keys.source(asset.id), clip)
     with world.db.begin() as conn:
         received(conn, asset.id, keys.source(asset.id), clip.stat().st_size)
-    while run_step(world, STEPS, VideoFlow(), "test"):
+    while run_step(world, STEPS, VideoFlow(), "test") or end_delay(world):
         if on_planned is not None and _published(world, asset.id):
             on_planned(asset.id)
             on_planned = None
@@ -67,7 +68,7 @@ def present(
 
 def work(world: World) -> None:
     """Run every step until nothing is left to do."""
-    while run_step(world, STEPS, VideoFlow(), "test"):
+    while run_step(world, STEPS, VideoFlow(), "test") or end_delay(world):
         pass
 
 

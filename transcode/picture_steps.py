@@ -17,7 +17,7 @@ from catalog import lost, pictures
 from catalog.pictures import Made, Picture
 from kit import scratch, tools
 from kit.errors import Rejected, StepFailed
-from kit.jobs import URGENT, Job
+from kit.jobs import Job
 from kit.step import Beat
 from kit.world import World
 from media import keys
@@ -27,6 +27,7 @@ from media.isobmff import first_sample, read_fragments, timescale, write_fragmen
 from media.rendition import VideoRendition
 from media.segments import Fragment
 from transcode.ffmpeg.picture import Stored, preview_command, sheet_command, thumbnail_command
+from transcode.ffmpeg.run import niceness
 from transcode.pictures_made import store
 from transcode.running import run
 from transcode.title import Title, open_title
@@ -103,7 +104,7 @@ def _film(title: Title, job: Job, rung: VideoRendition, fragments: bytes) -> Ite
         path, out_dir = folder / "film.mp4", folder / "out"
         out_dir.mkdir()
         path.write_bytes(_init(title, rung) + fragments)
-        yield Stored(path, rung, out_dir, tools.ffmpeg(settings), urgent=job.priority >= URGENT)
+        yield Stored(path, rung, out_dir, tools.ffmpeg(settings), nice=niceness(job.priority))
 
 
 def _init(title: Title, rung: VideoRendition) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from fractions import Fraction
@@ -206,7 +207,8 @@ def lead_in_keyframe(plan: EncodePlan, video: VideoStream, frame: int, rewind: F
     # A deinterlacer looks at the pictures around each one, so it needs some that are not shown.
     margin = 4 if video.interlaced else 0
     start = plan.origin + (frame - margin) / plan.grid.frame_rate - rewind
-    keyframe = max((time for time in video.keyframes if time <= start), default=None)
+    before = bisect_right(video.keyframes, start)
+    keyframe = video.keyframes[before - 1] if before else None
     return None if keyframe is None or keyframe <= video.start else keyframe
 
 

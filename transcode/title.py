@@ -17,7 +17,7 @@ from catalog.asset import Asset
 from catalog.early import Early
 from kit import scratch, tools
 from kit.errors import StepFailed, Unavailable
-from kit.jobs import URGENT, Job
+from kit.jobs import Job
 from kit.storage import MissingObject
 from kit.world import World
 from media import accepted, ffmpeg_faults, keys
@@ -26,7 +26,7 @@ from media.plan import EncodePlan
 from media.segments import MeasuredSegment
 from media.source_map import ByteRange, SourceMap, merged
 from transcode.cut import Segment
-from transcode.ffmpeg.run import Work
+from transcode.ffmpeg.run import Work, niceness
 from transcode.plan import Needs
 from transcode.protect import Lock
 
@@ -119,7 +119,7 @@ class Title:
             ) as source,
             scratch.work_dir(settings.scratch_dir, job.id) as folder,
         ):
-            yield Work(self.plan, self.source, source, folder, program, urgent=job.priority >= URGENT)
+            yield Work(self.plan, self.source, source, folder, program, nice=niceness(job.priority))
 
     def _ranges(self, needs: Needs | None) -> Sequence[ByteRange] | None:
         if needs is None or self.source_map is None:

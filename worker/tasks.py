@@ -4,9 +4,10 @@ A ring is the Celery task `headwater.work`. Looking is a thread that asks the da
 without a broker, only a little later. The two never work at the same time in one process. A process that is rung for while it
 works passes the ring on to its siblings through a pipe: one of them may be idle.
 
-Beside that, each process has a lane for what somebody is waiting for (`kit.jobs.URGENT`: a seek, the opening of a new title): one such
-job at a time, at once, whatever else the process is busy with. It hears of them from the database itself. The programs of bulk
-work run at low priority (`transcode.ffmpeg`), so the lane's get the processor.
+Beside that, each process has lanes for what somebody is waiting for (`kit.jobs.URGENT`: a seek, the opening of a new title): one such
+job in each, at once, whatever else the process is busy with. They hear of them from the database itself. The programs of bulk
+work run at low priority (`transcode.ffmpeg`), so those of the lanes get the processor. Two are for what is needed at this moment, because
+a seek needs pictures and sound; the third also takes what a player will need next, and may be busy with that for a viewer who has left.
 
 The leash is a pipe too: its other end is held by the worker's main process and by nobody else, so every process of the worker
 learns at once when that one stops or dies. Work is then broken off and handed back.
@@ -21,21 +22,23 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 from celery import Celery, signals
 
+from catalog.priority import NEXT
 from kit import db, job_store, log, scratch
 from kit.endurance import Endurance
 from kit.ids import token
-from kit.jobs import URGENT
 from kit.step import BEAT_S, Flow, Step, run_step
 from kit.world import World
 from worker.app import WORK
 
 LOOK_S = 10.0
 URGENT_LOOK_S = 1.0
+LANES = (NEXT, NEXT + 1, NEXT + 1)  # the least priority that each takes up
 _STOP_S = 3.5  # for the current step to end when its process has to
 
 _log = log.logger(__name__)
@@ -69,13 +72,19 @@ class Pipes:
         return pipes
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    least_priority: int
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Attendant:
     """One worker process at work. Made by the main process, begun in each process after the fork."""
 
     def __init__(self, open_world: Callable[[], World], duties: Duties, pipes: Pipes) -> None:
         self._open_world, self._duties, self._pipes = open_world, duties, pipes
         self._busy = threading.Lock()
-        self._hurrying = threading.Lock()
+        self._lanes = [Lane(least) for least in LANES]
         self._stopping = threading.Event()
         self._looking = Endurance(_log, away="database is away; trying again", back="database is back", broke="looking for work broke")
 
@@ -87,14 +96,15 @@ class Attendant:
         # A service manager may send the signal to every process it knows, and not only to the main one.
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._leave, daemon=True).start())
         scratch.clear_leftovers(self._world.settings.scratch_dir)
-        for task in (self._feel_leash, self._look, self._hurry):
-            threading.Thread(target=task, name=task.__name__, daemon=True).start()
+        tasks: list[Callable[[], None]] = [self._feel_leash, self._look, *(partial(self._hurry, lane) for lane in self._lanes)]
+        for task in tasks:
+            threading.Thread(target=task, daemon=True).start()
 
     def end(self) -> None:
         """Before the process exits: breaks off what it is doing, and waits until that is handed back."""
         self._stopping.set()
         until_s = self._world.clock.monotonic_s() + _STOP_S
-        for work in (self._busy, self._hurrying):
+        for work in (self._busy, *(lane.busy for lane in self._lanes)):
             work.acquire(timeout=max(0.0, until_s - self._world.clock.monotonic_s()))
 
     def _leave(self) -> None:
@@ -136,18 +146,18 @@ class Attendant:
             if rung and self._busy.locked():
                 self._stopping.wait(1.0)  # everybody is at work: do not hand the same ring round in a circle
 
-    def _hurry(self) -> None:
-        """The lane. Without the database it waits for it to come back; that it is away is said by the others."""
+    def _hurry(self, lane: Lane) -> None:
+        """A lane. Without the database it waits for it to come back; that it is away is said by the others."""
         listening = Endurance(_log, broke="the lane for urgent work broke")
         while not self._stopping.is_set():
-            listening.through(self._listen)
+            listening.through(lambda: self._listen(lane))
             self._stopping.wait(URGENT_LOOK_S)
 
-    def _listen(self) -> None:
+    def _listen(self, lane: Lane) -> None:
         with db.Listener(self._world.db, job_store.URGENT_CHANNEL) as bell:
             while not self._stopping.is_set():
-                with self._hurrying:
-                    while not self._stopping.is_set() and self._work(URGENT):
+                with lane.busy:
+                    while not self._stopping.is_set() and self._work(lane.least_priority):
                         pass
                 bell.wait(URGENT_LOOK_S)
 

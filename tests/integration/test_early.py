@@ -27,6 +27,7 @@ from kit.storage import MissingObject
 from kit.world import World
 from media import keys
 from tests.clips import Clips
+from tests.delays import end_delay
 from tests.eventually import eventually
 from worker.flow import VideoFlow
 from worker.main import all_duties
@@ -44,7 +45,7 @@ def slow(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 def work(world: World) -> None:
     """Everything that is due."""
     steps = dict(all_duties().steps)
-    while run_step(world, steps, VideoFlow(), "tester"):
+    while run_step(world, steps, VideoFlow(), "tester") or end_delay(world):
         pass
 
 

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 import catalog.store
-from catalog import lost, pictures, views
+from catalog import lost, pictures, priority, views
 from catalog.asset import AssetStatus, NewAsset, NewPresentation
 from catalog.demand import want_segment
 from catalog.lost import Lost
@@ -34,6 +34,7 @@ from media.protection import Protection, Scheme
 from media.segments import Fragment, MeasuredSegment
 from tests.assets import renamed
 from tests.titles import plan_of
+from transcode.ffmpeg.run import niceness
 from worker import flow
 from worker.flow import VideoFlow
 from worker.sweeper import sweep_jobs
@@ -198,6 +199,25 @@ def test_what_a_viewer_asks_for_overtakes_everything(factory: Factory) -> None:
     assert following[0] == f"{flow.SEGMENT} {title}/{factory.plan.digest}/480p/15"
     assert [word.rpartition("/")[2] for word in following[1:4]] == ["c15", "c16", "c17"]  # and what its viewer will come to next
     assert sum(word.endswith("/480p/15") for word in factory.ran) == 1
+
+
+def test_a_segment_behind_one_that_is_there_can_wait_a_little(factory: Factory) -> None:
+    """Its player has that one to play. Behind a gap, somebody looks at a still picture."""
+    factory.plan = with_chunks(PLAN, 20)
+    title = factory.receive()
+    asked: dict[int, int] = {}
+
+    def ask() -> None:
+        if not asked:
+            with factory.world.db.begin() as conn:
+                for index in (1, 15):
+                    want_segment(conn, title, factory.plan.digest, "480p", index)
+            asked.update((job.args["index"], job.priority) for job in factory.jobs(title, flow.SEGMENT) if job.args["rendition"] == "480p")
+
+    factory.troubles[flow.ENCODE] = ask
+    factory.work(1)
+    assert asked == {0: priority.OPENING, 1: priority.NEXT, 15: priority.DEMAND}
+    assert niceness(priority.DEMAND) < niceness(priority.NEXT) < niceness(priority.CHUNK)
 
 
 def test_one_that_finishes_at_once_is_published_once(factory: Factory) -> None:

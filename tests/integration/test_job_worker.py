@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from catalog.priority import DEMAND, NEXT
 from kit import job_store
 from kit.jobs import Job, NewJob, State
 from kit.settings import Settings, to_environment
@@ -66,10 +67,10 @@ class Stage:
         assert eventually(lambda: f"{kind} ready" in program.said() or "broker is away" in program.said()), program.said()
         return program
 
-    def put(self, *subjects: str) -> None:
+    def put(self, *subjects: str, priority: int = 0) -> None:
         args = {"gate": str(self.folder / "gate"), "note": str(self.folder / "note")}
         with self.world.db.begin() as conn:
-            job_store.enqueue_all(conn, [NewJob(HOLD, subject, "ast_test", args=args) for subject in subjects])
+            job_store.enqueue_all(conn, [NewJob(HOLD, subject, "ast_test", args, priority) for subject in subjects])
 
     def open_gate(self) -> None:
         (self.folder / "gate").touch()
@@ -85,6 +86,9 @@ class Stage:
     def saved(self) -> list[tuple[str, int]]:
         with self.world.db.begin() as conn:
             return [(row.subject, row.worker) for row in conn.execute(text("SELECT * FROM saved ORDER BY subject"))]
+
+    def running(self) -> list[str]:
+        return sorted(job.subject for job in self.jobs() if job.state is State.RUNNING)
 
     def all_done(self) -> bool:
         return eventually(lambda: all(job.state is State.SUCCEEDED for job in self.jobs()))
@@ -255,6 +259,19 @@ def test_a_signal_to_every_process_of_the_worker_loses_no_attempt(stage: Stage) 
     assert not any(map(is_alive, [*stage.noted("program"), *stage.noted("worker")]))
     assert [(job.state, job.attempt) for job in stage.jobs()] == [(State.QUEUED, 0)] * 2
     assert "Traceback" not in leaving.said()
+
+
+def test_what_is_needed_now_waits_for_nothing_that_is_needed_later(stage: Stage) -> None:
+    """One process: bulk work, what a player will need soon, and the pictures and the sound of a place that somebody has gone to."""
+    stage.start("worker")
+    stage.put("bulk")
+    assert eventually(lambda: stage.running() == ["bulk"])
+    stage.put("soon 1", "soon 2", "soon 3", priority=NEXT)
+    assert eventually(lambda: stage.running() == ["bulk", "soon 1"])
+    stage.put("pictures", "sound", priority=DEMAND)
+    assert eventually(lambda: stage.running() == ["bulk", "pictures", "soon 1", "sound"])
+    stage.open_gate()
+    assert stage.all_done()
 
 
 def test_connections_to_the_database_may_break_at_any_time(stage: Stage) -> None:

@@ -22,6 +22,7 @@ from kit.step import run_step
 from kit.world import World
 from media import keys
 from tests.clips import Clips
+from tests.delays import end_delay
 
 STEPS = {step.kind: step for step in PROBE_STEPS}
 
@@ -75,6 +76,8 @@ def test_a_source_is_described(world: World, clips: Clips) -> None:
 def test_the_digest_of_the_bytes_is_taken_later(world: World, clips: Clips) -> None:
     asset, _ = after_probe(world, clips("plain"))
     assert asset.source_sha256 is None
+    assert not run_step(world, STEPS, ProbeFlow(), "tester")  # not while the title's opening is made
+    assert end_delay(world)
     assert run_step(world, STEPS, ProbeFlow(), "tester")
     with world.db.begin() as conn:
         asset = catalog.store.get_asset(conn, asset.id)
@@ -127,7 +130,7 @@ def test_a_late_look_at_what_had_arrived_takes_nothing_back(world: World, clips:
     """Its worker was lost, so it runs again when the whole file is known already, its digest included (J2)."""
     path = clips("plain")
     asset = upload(world, path)
-    while run_step(world, STEPS, ProbeFlow(), "tester"):
+    while run_step(world, STEPS, ProbeFlow(), "tester") or end_delay(world):
         pass
     with world.db.begin() as conn:
         job_store.enqueue(conn, NewJob(PROBE, f"{asset.id}/early-1", asset.id, args={"early": True}))

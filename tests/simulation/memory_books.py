@@ -175,6 +175,7 @@ class MemoryBooks:
         plan = self.plan(asset_id)
         if asset.status in store.GIVEN_UP or rendition in self.lost(asset_id, plan.digest) or not 0 <= index < plan.grid.segment_count:
             raise NotFound("There is no such segment.", code="segment_not_found")
-        self.jobs.enqueue(self.conn, segment_job(asset_id, plan.digest, rendition, index))
+        goes_on = index > 0 and self.is_recorded(asset_id, plan.digest, rendition, index - 1)
+        self.jobs.enqueue(self.conn, segment_job(asset_id, plan.digest, rendition, index, goes_on=goes_on))
         for chunk in chunks_from(plan, index):
             self.jobs.prefer(self.conn, asset_id, ENCODE, {"chunk": chunk.index}, priority.AHEAD)

@@ -11,7 +11,7 @@ from typing import Any
 from catalog.asset import AssetStatus
 from kit.errors import HeadwaterError, NotFound, Unavailable
 from kit.job_store import LEASE_S
-from kit.jobs import UNFINISHED, URGENT, Job, Refused
+from kit.jobs import UNFINISHED, Job, Refused
 from kit.step import BEAT_S, concede, conclude, take_back
 from media import keys
 from media.ids import AssetId, PlanDigest
@@ -25,7 +25,7 @@ from tests.simulation.memory_books import MemoryBooks
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.work import SOURCE, Claim, Save, run, tracks_of
 from worker.sweeper import SWEEP_S
-from worker.tasks import LOOK_S
+from worker.tasks import LANES, LOOK_S
 
 LANE_LOOK_S, RELAY_S = 5.0, 5.0  # longer than the product's, so that more can happen between two looks
 LONGEST_S = 7200.0
@@ -223,7 +223,8 @@ class Pipeline:
         self._lives += 1
         owner = f"{group.name}/{self._lives}"
         group.stopped_until = 0.0
-        lanes: tuple[tuple[str, int | None], ...] = ((f"{owner} bulk", None), (f"{owner} lane", URGENT))
+        lanes: list[tuple[str, int | None]] = [(f"{owner} bulk", None)]
+        lanes += [(f"{owner} lane from {least}", least) for least in sorted(set(LANES))]
         for name, least in lanes:
             life = self._worker(group, name, owner, least)
             self._own[name] = self.agenda.start(name, life, group, 0.5)

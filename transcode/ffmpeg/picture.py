@@ -50,7 +50,7 @@ class Stored:
     rung: VideoRendition
     out_dir: Path
     program: str
-    urgent: bool = False  # somebody is waiting for it
+    nice: int = BULK_NICE
 
 
 def poster_command(work: Work, times: Sequence[Fraction]) -> Command:
@@ -152,6 +152,6 @@ def _decoded(stored: Stored) -> Stream:
 def _command(stored: Stored, output: Stream, timeout_s: float) -> Command:
     confine = Confinement(
         reads=(stored.path,), writes=(stored.out_dir,), memory_bytes=SMALL_MEMORY_BYTES, cpu_s=0, file_bytes=LARGEST_OUTPUT_BYTES,
-        nice=0 if stored.urgent else BULK_NICE,
+        nice=stored.nice,
     )  # fmt: skip
     return command_of([output], stored.program, confine, timeout_s=timeout_s)

@@ -26,6 +26,8 @@ from typing import Any
 
 import ffmpeg
 
+from catalog.priority import NEXT
+from kit.jobs import URGENT
 from kit.process import Command
 from kit.sandbox import Confinement
 from media import accepted
@@ -40,7 +42,7 @@ DECODER_THREADS = 1  # measured: two cost a tenth more CPU, and decoding is neve
 URGENT_DECODER_THREADS = 2
 MAX_PIXELS = 8192 * 8192  # no picture of the stream may be larger, whatever the first one was
 CORES_USED = 8  # by one run, at most: its threads are one decoder and an encoder for each rung
-BULK_NICE = 19  # a seventieth of the weight of what somebody is waiting for
+BULK_NICE, _NEXT_NICE = 19, 10  # a seventieth, and a tenth, of the weight of what somebody is waiting for
 ENCODE_MEMORY_BYTES = 6 << 30  # reserved, stacks of threads included; what a run really uses is bounded by the plan's chunks
 SMALL_MEMORY_BYTES = 1 << 30
 LARGEST_OUTPUT_BYTES = 4 << 30
@@ -64,13 +66,20 @@ class Work:
     source: Path
     out_dir: Path
     program: str
-    urgent: bool = False  # somebody is waiting for it
+    nice: int = BULK_NICE  # of the program (`niceness`)
 
     @property
     def video(self) -> VideoStream:
         if self.info.video is None:
             raise ValueError("the source has no video")
         return self.info.video
+
+
+def niceness(job_priority: int) -> int:
+    """nice(2) of the programs that a job of this priority (`catalog.priority`) starts."""
+    if job_priority < URGENT:
+        return BULK_NICE
+    return _NEXT_NICE if job_priority == NEXT else 0
 
 
 def file_url(path: Path) -> str:
@@ -101,7 +110,7 @@ def _source(work: Work, index: int, decoders: Sequence[str], keyframe: Fraction 
         "format_whitelist": work.info.container,
         "codec_whitelist": ",".join(decoders),
         "max_pixels": MAX_PIXELS,
-        "threads": URGENT_DECODER_THREADS if work.urgent else DECODER_THREADS,
+        "threads": DECODER_THREADS if work.nice == BULK_NICE else URGENT_DECODER_THREADS,
     }
     if keyframe is not None:
         # By absolute time. What comes before the chunk is dropped on the grid, and not by FFmpeg's own "accurate seek", which
@@ -133,9 +142,8 @@ def chain(stream: Stream, filters: Sequence[Filter]) -> Stream:
 
 def confinement(work: Work, memory_bytes: int) -> Confinement:
     """The run may read the one source and write into its own folder. Bulk work steps aside for what somebody is waiting for."""
-    nice = 0 if work.urgent else BULK_NICE
     return Confinement(
-        reads=(work.source,), writes=(work.out_dir,), memory_bytes=memory_bytes, cpu_s=0, file_bytes=LARGEST_OUTPUT_BYTES, nice=nice
+        reads=(work.source,), writes=(work.out_dir,), memory_bytes=memory_bytes, cpu_s=0, file_bytes=LARGEST_OUTPUT_BYTES, nice=work.nice
     )
 
 
