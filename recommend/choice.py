@@ -49,7 +49,7 @@ _FADES = (30, 10, 4, 2)  # the first two are tried, and each of the others where
 _WALK_SHARES = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _PRIORS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _HELD_BACK = (-0.5, -0.25, -0.1)  # for long histories
-_TRIAL_FACTORS, _TRIAL_EPOCHS = 32, 5
+_TRIAL_FACTORS, _TRIAL_EPOCHS, _BLEND_EPOCHS = 32, 5, 6
 _TUNED_ON = 3  # folds, the newest, for the settings of the models; how trending forgets and the blend are chosen on all
 _WALKERS = 300  # viewers by whom a walk is judged, where the data are dense
 _CLOSE = 0.97  # of the factors' worth: below, the walk is not tuned any further
@@ -295,8 +295,9 @@ class _Search:
         return Weights(0, 0.0, 0.0, *best)
 
     def steps(self, settings: AlsSettings, walks: list[Matrix], days: float, fade: int) -> list[Weights]:
-        """Weights of the blend, for short histories and for the rest, with factors as they will be fitted: fewer would be worth less
-        beside the walk."""
+        """Weights of the blend, for short histories and for the rest, with as many factors as will be fitted: fewer would be
+        worth less beside the walk."""
+        settings = replace(settings, epochs=min(settings.epochs, _BLEND_EPOCHS))
         models = []
         for fold, walked in zip(self.cuts, walks, strict=True):
             factors = als.fit(fold.fit.values, settings, seed=self.ask.seed, threads=self.ask.threads)
