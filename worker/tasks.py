@@ -23,7 +23,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Self
 
 from celery import Celery, signals
@@ -38,7 +37,7 @@ from worker.app import WORK
 
 LOOK_S = 10.0
 URGENT_LOOK_S = 1.0
-LANES = (NEXT, NEXT + 1, NEXT + 1)  # the least priority that each takes up
+LANES = (NEXT, NEXT + 1, NEXT + 1)  # the least priority that each takes up; the first looks often, should a ring be lost
 _STOP_S = 3.5  # for the current step to end when its process has to
 
 _log = log.logger(__name__)
@@ -76,6 +75,7 @@ class Pipes:
 class Lane:
     least_priority: int
     busy: threading.Lock = field(default_factory=threading.Lock)
+    rung: threading.Event = field(default_factory=threading.Event)
 
 
 class Attendant:
@@ -96,9 +96,10 @@ class Attendant:
         # A service manager may send the signal to every process it knows, and not only to the main one.
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._leave, daemon=True).start())
         scratch.clear_leftovers(self._world.settings.scratch_dir)
-        tasks: list[Callable[[], None]] = [self._feel_leash, self._look, *(partial(self._hurry, lane) for lane in self._lanes)]
-        for task in tasks:
-            threading.Thread(target=task, daemon=True).start()
+        for task in (self._feel_leash, self._look, self._listen):
+            threading.Thread(target=task, name=task.__name__, daemon=True).start()
+        for lane in self._lanes:
+            threading.Thread(target=self._hurry, args=(lane,), name=f"lane from {lane.least_priority}", daemon=True).start()
 
     def end(self) -> None:
         """Before the process exits: breaks off what it is doing, and waits until that is handed back."""
@@ -147,19 +148,28 @@ class Attendant:
                 self._stopping.wait(1.0)  # everybody is at work: do not hand the same ring round in a circle
 
     def _hurry(self, lane: Lane) -> None:
-        """A lane. Without the database it waits for it to come back; that it is away is said by the others."""
-        listening = Endurance(_log, broke="the lane for urgent work broke")
+        """Works while there is something for this lane, and then until it is rung for, or looks by itself."""
         while not self._stopping.is_set():
-            listening.through(lambda: self._listen(lane))
+            with lane.busy:
+                while not self._stopping.is_set() and self._work(lane.least_priority):
+                    pass
+            lane.rung.wait(URGENT_LOOK_S if lane.least_priority == LANES[0] else self._duties.look_s)
+            lane.rung.clear()
+
+    def _listen(self) -> None:
+        """Rings for the lanes. Without the database it waits for it to come back; that it is away is said by the others."""
+        listening = Endurance(_log, broke="listening for urgent work broke")
+        while not self._stopping.is_set():
+            listening.through(self._hear)
             self._stopping.wait(URGENT_LOOK_S)
 
-    def _listen(self, lane: Lane) -> None:
+    def _hear(self) -> None:
         with db.Listener(self._world.db, job_store.URGENT_CHANNEL) as bell:
+            heard = True  # perhaps, before anybody listened
             while not self._stopping.is_set():
-                with lane.busy:
-                    while not self._stopping.is_set() and self._work(lane.least_priority):
-                        pass
-                bell.wait(URGENT_LOOK_S)
+                for lane in self._lanes if heard else ():
+                    lane.rung.set()
+                heard = bell.wait(URGENT_LOOK_S)
 
     def _took_ring(self) -> bool:
         """Whether this process, and no sibling, got it."""
