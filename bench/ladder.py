@@ -13,8 +13,8 @@ All in one run, on clips made from one real clip (`--clip` or HEADWATER_BENCH_CL
 - a simulation of 1 to 64 workers with the times recorded here, for a title of an hour (`bench.scaling`).
 
 CPU seconds vary little with what else the machine does; wall seconds do, so run it on a quiet machine. `--quick` is for working on
-the bench itself. `--only chunks` compares chunks and nothing else; its figures stand beside those of the whole run. Writes
-bench/results/ladder.json. Exit code 1 when a target is missed.
+the bench itself. `--only cost` and `--only chunks` make that comparison and nothing else; its figures stand beside those of the whole run.
+Writes bench/results/ladder.json. Exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Scaled, rows_of_chunks, show, table_of
+from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Scaled, rows_of_chunks, rows_of_cost, show, table_of
 from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
@@ -103,6 +103,8 @@ def measure_cost(bench: Bench, source: Source, rounds: int) -> tuple[Cost, Encod
         theirs.append(spent().since(before))
         used, made = pipeline(bench.world, source, bench.folder / "title")
         ours.append(used)
+        both = (theirs[-1], used)
+        bench.say(", ".join(f"{item.cpu_s:.2f} s ({item.system_s:.2f} s in the kernel)" for item in both))
     least, most = min(theirs), min(ours)
     figures = (round(seconds, 2) for seconds in (least.cpu_s, most.cpu_s, least.system_s, most.system_s))
     return Cost(source.description, made.names, made.plan.grid.frames, *figures), made
@@ -240,31 +242,36 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
     )
 
 
-def only_chunks(bench: Bench, console: Console, clip: Path | None, seconds: int) -> bool:
-    """Prints the comparison, and keeps it in the results beside the whole run, one for each source. True when every target is kept."""
-    source = make_source(bench.world, clip, SIZE, seconds, bench.folder)
-    _, made = pipeline(bench.world, source, bench.folder / "title")
-    plain(bench, source, made.plan)
-    found, _ = compare_chunks(bench, source, made)
-    rows = list(rows_of_chunks(found))
+def only(part: str, bench: Bench, console: Console, clip: Path | None, arguments: argparse.Namespace) -> bool:
+    """Prints one comparison, and keeps it in the results beside the whole run, one for each source. True when every target is kept."""
+    source = make_source(bench.world, clip, SIZE, arguments.seconds, bench.folder)
+    if part == "cost":
+        cost, _ = measure_cost(bench, source, arguments.rounds)
+        rows, measured = list(rows_of_cost(cost)), asdict(cost) | {"rounds": arguments.rounds}
+    else:
+        _, made = pipeline(bench.world, source, bench.folder / "title")
+        plain(bench, source, made.plan)
+        found, _ = compare_chunks(bench, source, made)
+        rows, measured = list(rows_of_chunks(found)), {"chunks": [asdict(item) for item in found]}
     console.print(table_of(source.description, rows))
-    measured = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(bench.world)}
+    about_it = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(bench.world)}
     results = json.loads(RESULTS.read_text())
-    results.setdefault("chunks_alone", {})[source.description] = {**measured, "chunks": [asdict(item) for item in found]}
+    results.setdefault(f"{part}_alone", {})[source.description] = {**about_it, **measured}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    return all(row.kept for row in rows)
+    return all(row.kept is not False for row in rows)
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="a real clip to make the sources from (default: HEADWATER_BENCH_CLIP, or a test picture)")
-    parser.add_argument("--only", choices=("chunks",), help="this part alone")
+    parser.add_argument("--only", choices=("cost", "chunks"), help="this part alone")
+    parser.add_argument("--rounds", type=int, help="of the cost; the least of all counts")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: the figures mean little")
     parser.add_argument("--seconds", type=int, help="length of the clip that is compared")
     parser.add_argument("--long-seconds", type=int, help="length of the title that the whole stack makes")
     parser.add_argument("--keep", action="store_true", help="with --quick: write the results all the same")
     found = parser.parse_args()
-    found.rounds, found.crfs = (1, CRFS[1:3]) if found.quick else (2, CRFS)
+    found.rounds, found.crfs = found.rounds or (1 if found.quick else 2), CRFS[1:3] if found.quick else CRFS
     found.seconds = found.seconds or (12 if found.quick else 30)
     found.long_seconds = found.long_seconds or (36 if found.quick else 120)
     named = os.environ.get("HEADWATER_BENCH_CLIP")
@@ -279,7 +286,7 @@ def main() -> int:
         began_s = time.monotonic()
         bench = Bench(world_without_servers(folder), folder, lambda text: console.print(f"{time.monotonic() - began_s:5.0f} s  {text} …"))
         if arguments.only:
-            return 0 if only_chunks(bench, console, arguments.clip, arguments.seconds) else 1
+            return 0 if only(arguments.only, bench, console, arguments.clip, arguments) else 1
         report = measure(bench, arguments.clip, arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

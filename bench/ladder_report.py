@@ -107,11 +107,9 @@ class Row:
 
 
 def rows(report: Report) -> Iterator[Row]:
-    cost, use = report.cost, report.use
-    ratio, speed_up = cost.pipeline_cpu_s / cost.plain_cpu_s, use.one_wall_s / use.all_wall_s
-    yield Row("CPU of the pipeline ÷ one plain FFmpeg process", f"{ratio:.3f}", f"≤ {COST}", ratio <= COST)
-    in_user = (cost.pipeline_cpu_s - cost.pipeline_system_s) / (cost.plain_cpu_s - cost.plain_system_s)
-    yield Row("… outside the kernel", f"{in_user:.3f}")
+    use = report.use
+    speed_up = use.one_wall_s / use.all_wall_s
+    yield from rows_of_cost(report.cost)
     yield Row(f"use of {use.cores} cores by the jobs, encode phase", f"{use.used:.1%}", f"≥ {USED:.0%}", use.used >= USED)
     yield Row("… by anything on the machine", f"{use.machine_busy:.1%}")
     yield Row(f"{use.cores} workers ÷ one on one core, speed", f"{speed_up:.2f}", f"≥ {TWO_TO_ONE}", speed_up >= TWO_TO_ONE)
@@ -121,6 +119,13 @@ def rows(report: Report) -> Iterator[Row]:
     for name, vmaf in report.cascade.vmaf.items():
         yield Row(f"{name} scaled from the next larger, VMAF and size", f"{vmaf:+.2f}, {report.cascade.size[name]:+.2%}")
     yield Row("… CPU of the whole ladder ÷ scaled from the source", f"{report.cascade.cpu_ratio:.3f}")
+
+
+def rows_of_cost(cost: Cost) -> Iterator[Row]:
+    ratio = cost.pipeline_cpu_s / cost.plain_cpu_s
+    yield Row("CPU of the pipeline ÷ one plain FFmpeg process", f"{ratio:.3f}", f"≤ {COST}", ratio <= COST)
+    in_user = (cost.pipeline_cpu_s - cost.pipeline_system_s) / (cost.plain_cpu_s - cost.plain_system_s)
+    yield Row("… outside the kernel", f"{in_user:.3f}")
 
 
 def rows_of_chunks(chunks: Sequence[Chunked]) -> Iterator[Row]:
