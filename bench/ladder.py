@@ -242,10 +242,11 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
     )
 
 
-def only(part: str, bench: Bench, console: Console, clip: Path | None, arguments: argparse.Namespace) -> bool:
-    """Prints one comparison, and keeps it in the results beside the whole run, one for each source. True when every target is kept."""
-    source = make_source(bench.world, clip, SIZE, arguments.seconds, bench.folder)
-    if part == "cost":
+def one_part(bench: Bench, console: Console, arguments: argparse.Namespace) -> bool:
+    """Prints the comparison that `--only` names, and keeps it in the results beside the whole run, one for each source. True when every
+    target is kept."""
+    source = make_source(bench.world, arguments.clip, SIZE, arguments.seconds, bench.folder)
+    if arguments.only == "cost":
         cost, _ = measure_cost(bench, source, arguments.rounds)
         rows, measured = list(rows_of_cost(cost)), asdict(cost) | {"rounds": arguments.rounds}
     else:
@@ -256,7 +257,7 @@ def only(part: str, bench: Bench, console: Console, clip: Path | None, arguments
     console.print(table_of(source.description, rows))
     about_it = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": about(bench.world)}
     results = json.loads(RESULTS.read_text())
-    results.setdefault(f"{part}_alone", {})[source.description] = {**about_it, **measured}
+    results.setdefault(f"{arguments.only}_alone", {})[source.description] = {**about_it, **measured}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     return all(row.kept is not False for row in rows)
 
@@ -286,7 +287,7 @@ def main() -> int:
         began_s = time.monotonic()
         bench = Bench(world_without_servers(folder), folder, lambda text: console.print(f"{time.monotonic() - began_s:5.0f} s  {text} …"))
         if arguments.only:
-            return 0 if only(arguments.only, bench, console, arguments.clip, arguments) else 1
+            return 0 if one_part(bench, console, arguments) else 1
         report = measure(bench, arguments.clip, arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
