@@ -3,7 +3,8 @@
 All in one run, on clips made from one real clip (`--clip` or HEADWATER_BENCH_CLIP; a test picture otherwise) in 1080p with grain:
 
 - cost: CPU seconds of what workers do (probe, init segments, the opening alone, chunks without it, audio, verification) divided by
-  those of one plain FFmpeg process with the same decoder, filters and encodes. Target 1.03;
+  those of one plain FFmpeg process with the same decoder, filters and encodes, of a minute. Target 1.03. Then the same with memory from
+  huge pages for both (`HEADWATER_HUGE_PAGES`), which are set aside for so long where this process may do that (vm.nr_hugepages);
 - use of the machine: a longer title through a whole local stack. CPU seconds of its jobs ÷ wall seconds of the encode phase ÷ cores,
   target 90 %; and how much sooner two workers are done than one that may use one core only, target 1.8;
 - chunks: each rung made in chunks against the same rung made in one piece: VMAF within 0.3, size within 2 %;
@@ -34,7 +35,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.ladder_report import Chunked, Compared, Cost, Machine, Report, Rival, Scaled, rows_of_chunks, rows_of_cost, show, table_of
+from bench.ladder_report import (
+    Chunked,
+    Compared,
+    Cost,
+    Costs,
+    Machine,
+    Ours,
+    Report,
+    Rival,
+    Scaled,
+    rows_of_chunks,
+    rows_of_costs,
+    show,
+    table_of,
+)
+from bench.memory_pool import set_aside
 from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
@@ -54,6 +70,7 @@ RESULTS = Path(__file__).parent / "results" / "ladder.json"
 SIZE = "1920x1080"
 HOUR_S = 3600
 _LABELS = "setparams=color_primaries=bt709:colorspace=bt709:color_trc=bt709:range=tv"  # as the plan takes a source that says nothing
+HUGE_PAGES = 1100  # as docs/settings.md recommends for one encode process
 CRFS = (17, 20, 26, 30)  # beside our own, for the curve that the others are held against
 
 
@@ -92,7 +109,18 @@ def plain_output(bench: Bench, rung: VideoRendition) -> Path:
     return bench.folder / f"plain-{rung.name}.mp4"
 
 
-def measure_cost(bench: Bench, source: Source, rounds: int) -> tuple[Cost, EncodedTitle]:
+def measure_costs(bench: Bench, source: Source, rounds: int) -> Costs:
+    ordinary = measure_cost(bench, source, rounds)
+    with set_aside(HUGE_PAGES) as pages:
+        if not pages:
+            bench.say("cost: no huge pages can be set aside here")
+            return Costs(ordinary, None)
+        bench.say(f"cost: {pages} huge pages are set aside")
+        world = replace(bench.world, settings=replace(bench.world.settings, huge_pages=True))
+        return Costs(ordinary, measure_cost(replace(bench, world=world), source, rounds))
+
+
+def measure_cost(bench: Bench, source: Source, rounds: int) -> Cost:
     """Runs alternate, and the least of each counts, because other work on the machine only adds."""
     _, made = pipeline(bench.world, source, bench.folder / "title")  # does not count: files and programs are in memory afterwards
     ours, theirs = [], []
@@ -107,7 +135,7 @@ def measure_cost(bench: Bench, source: Source, rounds: int) -> tuple[Cost, Encod
         bench.say(", ".join(f"{item.cpu_s:.2f} s ({item.system_s:.2f} s in the kernel)" for item in both))
     least, most = min(theirs), min(ours)
     figures = (round(seconds, 2) for seconds in (least.cpu_s, most.cpu_s, least.system_s, most.system_s))
-    return Cost(source.description, made.names, made.plan.grid.frames, *figures), made
+    return Cost(source.description, made.names, made.plan.grid.frames, *figures)
 
 
 def compare_chunks(bench: Bench, source: Source, made: EncodedTitle) -> tuple[list[Chunked], dict[str, Encoded]]:
@@ -166,13 +194,13 @@ def side_by_side(bench: Bench, source: Source, made: EncodedTitle, curve: dict[s
     return found
 
 
-def measure_cascade(bench: Bench, source: Source, made: EncodedTitle, cost: Cost, chunked: Sequence[Chunked]) -> Scaled:
+def measure_cascade(bench: Bench, source: Source, made: EncodedTitle, plain_cpu_s: float, chunked: Sequence[Chunked]) -> Scaled:
     bench.say("each rung from the next larger one")
     cascaded_s = plain(bench, source, made.plan, cascade=True)
     scores = [_score(bench, source, made, plain_output(bench, rung), rung) for rung in made.plan.video]
     lost = {item.rendition: round(item.vmaf - whole.whole_vmaf, 3) for item, whole in zip(scores, chunked, strict=True)}
     more = {item.rendition: round(item.bps / whole.whole_bps - 1, 4) for item, whole in zip(scores, chunked, strict=True)}
-    return Scaled(round(cascaded_s / cost.plain_cpu_s, 4), lost, more)
+    return Scaled(round(cascaded_s / plain_cpu_s, 4), lost, more)
 
 
 def measure_machine(bench: Bench, source: Source) -> tuple[Machine, Recording, Recording]:
@@ -232,23 +260,37 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
     (bench.folder / "long").mkdir()
     long = make_source(bench.world, clip, SIZE, arguments.long_seconds, bench.folder / "long")
     figures, both, one = measure_machine(bench, long)
-    cost, made = measure_cost(bench, short, arguments.rounds)
+    (bench.folder / "minute").mkdir()
+    costs = measure_costs(bench, make_source(bench.world, clip, SIZE, arguments.cost_seconds, bench.folder / "minute"), arguments.rounds)
+    bench.say("the clip that is compared, our way and in one plain process")
+    used, made = pipeline(bench.world, short, bench.folder / "title")
+    plain_cpu_s = plain(bench, short, made.plan)
     chunked, own = compare_chunks(bench, short, made)
-    cascade = measure_cascade(bench, short, made, cost, chunked)
+    cascade = measure_cascade(bench, short, made, plain_cpu_s, chunked)
     rivals = side_by_side(bench, short, made, curves(bench, short, made, own, arguments.crfs))
     scales = scale(an_hour(made, one), encoding_stage=3)
     return Report(
-        facts, arguments.quick, cost, figures, chunked, rivals, cascade, list(scales), {"two": both.as_json(), "one": one.as_json()}
+        facts,
+        arguments.quick,
+        costs,
+        figures,
+        Ours(short.description, round(used.cpu_s, 2)),
+        chunked,
+        rivals,
+        cascade,
+        list(scales),
+        {"two": both.as_json(), "one": one.as_json()},
     )
 
 
 def one_part(bench: Bench, console: Console, arguments: argparse.Namespace) -> bool:
     """Prints the comparison that `--only` names, and keeps it in the results beside the whole run, one for each source. True when every
     target is kept."""
-    source = make_source(bench.world, arguments.clip, SIZE, arguments.seconds, bench.folder)
+    seconds = arguments.cost_seconds if arguments.only == "cost" else arguments.seconds
+    source = make_source(bench.world, arguments.clip, SIZE, seconds, bench.folder)
     if arguments.only == "cost":
-        cost, _ = measure_cost(bench, source, arguments.rounds)
-        rows, measured = list(rows_of_cost(cost)), asdict(cost) | {"rounds": arguments.rounds}
+        costs = measure_costs(bench, source, arguments.rounds)
+        rows, measured = list(rows_of_costs(costs)), asdict(costs) | {"rounds": arguments.rounds}
     else:
         _, made = pipeline(bench.world, source, bench.folder / "title")
         plain(bench, source, made.plan)
@@ -269,11 +311,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of the cost; the least of all counts")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: the figures mean little")
     parser.add_argument("--seconds", type=int, help="length of the clip that is compared")
+    parser.add_argument("--cost-seconds", type=int, help="length of the clip whose cost is measured")
     parser.add_argument("--long-seconds", type=int, help="length of the title that the whole stack makes")
     parser.add_argument("--keep", action="store_true", help="with --quick: write the results all the same")
     found = parser.parse_args()
     found.rounds, found.crfs = found.rounds or (1 if found.quick else 2), CRFS[1:3] if found.quick else CRFS
     found.seconds = found.seconds or (12 if found.quick else 30)
+    found.cost_seconds = found.cost_seconds or (12 if found.quick else 60)
     found.long_seconds = found.long_seconds or (36 if found.quick else 120)
     named = os.environ.get("HEADWATER_BENCH_CLIP")
     found.clip = found.clip or (Path(named) if named else None)

@@ -28,6 +28,22 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """With ordinary memory, and with huge pages for both where they can be had."""
+
+    ordinary: Cost
+    huge_pages: Cost | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What the clip that the others are compared on costs us."""
+
+    source: str
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """The encode phase of one title: with a worker for each core, and with one worker on one core."""
 
@@ -87,8 +103,9 @@ class Scaled:
 class Report:
     machine: dict[str, str]
     quick: bool
-    cost: Cost
+    cost: Costs
     use: Machine
+    ours: Ours
     chunks: list[Chunked]
     rivals: list[Rival]
     cascade: Scaled
@@ -109,7 +126,7 @@ class Row:
 def rows(report: Report) -> Iterator[Row]:
     use = report.use
     speed_up = use.one_wall_s / use.all_wall_s
-    yield from rows_of_cost(report.cost)
+    yield from rows_of_costs(report.cost)
     yield Row(f"use of {use.cores} cores by the jobs, encode phase", f"{use.used:.1%}", f"≥ {USED:.0%}", use.used >= USED)
     yield Row("… by anything on the machine", f"{use.machine_busy:.1%}")
     yield Row(f"{use.cores} workers ÷ one on one core, speed", f"{speed_up:.2f}", f"≥ {TWO_TO_ONE}", speed_up >= TWO_TO_ONE)
@@ -121,9 +138,16 @@ def rows(report: Report) -> Iterator[Row]:
     yield Row("… CPU of the whole ladder ÷ scaled from the source", f"{report.cascade.cpu_ratio:.3f}")
 
 
-def rows_of_cost(cost: Cost) -> Iterator[Row]:
+def rows_of_costs(costs: Costs) -> Iterator[Row]:
+    yield from _rows_of_cost("ordinary memory", costs.ordinary)
+    if costs.huge_pages is not None:
+        yield from _rows_of_cost("huge pages", costs.huge_pages)
+
+
+def _rows_of_cost(memory: str, cost: Cost) -> Iterator[Row]:
     ratio = cost.pipeline_cpu_s / cost.plain_cpu_s
-    yield Row("CPU of the pipeline ÷ one plain FFmpeg process", f"{ratio:.3f}", f"≤ {COST}", ratio <= COST)
+    yield Row(f"CPU of the pipeline ÷ one plain FFmpeg process, {memory}", f"{ratio:.3f}", f"≤ {COST}", ratio <= COST)
+    yield Row("… of ours, in the kernel", f"{cost.pipeline_system_s / cost.pipeline_cpu_s:.1%}")
     in_user = (cost.pipeline_cpu_s - cost.pipeline_system_s) / (cost.plain_cpu_s - cost.plain_system_s)
     yield Row("… outside the kernel", f"{in_user:.3f}")
 
@@ -138,7 +162,7 @@ def rows_of_chunks(chunks: Sequence[Chunked]) -> Iterator[Row]:
 
 def _beside(rival: Rival, report: Report) -> Iterator[Row]:
     """Ratios above 1: the other takes more."""
-    yield Row(f"{rival.name} ÷ ours, CPU seconds", f"{rival.cpu_s / report.cost.pipeline_cpu_s:.2f}")
+    yield Row(f"{rival.name} ÷ ours, CPU seconds", f"{rival.cpu_s / report.ours.cpu_s:.2f}")
     # Ours in wall seconds as the whole stack needed them for the longer title, by length.
     ours_s = report.use.all_wall_s * _share(report)
     yield Row(f"{rival.name} ÷ ours, wall seconds", f"{rival.wall_s / ours_s:.2f}")
@@ -150,7 +174,7 @@ def _beside(rival: Rival, report: Report) -> Iterator[Row]:
 
 def _share(report: Report) -> float:
     """How long the compared clip is, as a share of the title that the stack made, in CPU seconds of ours."""
-    return report.cost.pipeline_cpu_s / report.use.all_cpu_s
+    return report.ours.cpu_s / report.use.all_cpu_s
 
 
 def table_of(title: str, found: Sequence[Row]) -> Table:
@@ -167,7 +191,8 @@ def show(console: Console, report: Report) -> bool:
     about = Table(title="Machine", show_header=False)
     for name, value in report.machine.items():
         about.add_row(name, value)
-    about.add_row("compared", f"{report.cost.source}; {', '.join(report.cost.rungs)}")
+    about.add_row("compared", report.ours.source)
+    about.add_row("cost", f"{report.cost.ordinary.source}; {', '.join(report.cost.ordinary.rungs)}")
     about.add_row("whole stack", report.use.source)
     found = list(rows(report))
     table = table_of("Ladder", found)

@@ -38,6 +38,7 @@ from rich.table import Table
 
 from bench.figures import machine
 from kit import tools
+from kit.huge_pages import from_huge_pages
 from kit.process import Command, Completed
 from kit.world import World
 from media.plan import EncodePlan
@@ -109,7 +110,8 @@ def make_source(world: World, clip: Path | None, size: str, seconds: int, folder
 
 def run_plain(world: World, arguments: Sequence[str]) -> Completed:
     argv = (tools.ffmpeg(world.settings), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-y", *arguments)
-    done = world.runner.run(Command(argv, timeout_s=3600))
+    command = Command(argv, timeout_s=3600)
+    done = world.runner.run(from_huge_pages(command) if world.settings.huge_pages else command)
     if done.exit_code != 0:
         raise SystemExit(done.stderr.decode(errors="replace"))
     return done

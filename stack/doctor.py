@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from kit import settings as kit_settings
 from kit import tools
 from kit.errors import HeadwaterError, NotFound, Unavailable
+from kit.huge_pages import MEMORY_FACTS
 from kit.process import Command, SubprocessRunner
 from kit.sandbox import LEVELS, Level
 from kit.settings import PREFIX, BadSetting, Settings
@@ -153,6 +154,13 @@ def sandbox(subject: Subject) -> Iterator[Finding]:
         yield doctor_media.confinement(settings, tools.ffprobe(settings))
 
 
+def huge_pages(subject: Subject) -> Iterator[Finding]:
+    """Only where they are wanted. A value that is no value is what `settings_of` finds."""
+    if subject.environment.get(f"{PREFIX}HUGE_PAGES", "").lower() in ("1", "true", "yes"):
+        with contextlib.suppress(OSError):
+            yield doctor_media.huge_pages(MEMORY_FACTS.read_text())
+
+
 def local_programs(subject: Subject) -> Finding:
     title = "local servers"
     if subject.is_deployment:
@@ -272,6 +280,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
         yield check(subject)
     yield from releases(subject)
     yield from sandbox(subject)
+    yield from huge_pages(subject)
     for check in (local_programs, data_folder, port):
         yield check(subject)
     yield from server_findings(subject)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from kit import huge_pages as kit_huge_pages
 from kit import sandbox
 from kit.errors import HeadwaterError, StepFailed
 from kit.process import Command, SubprocessRunner
@@ -19,6 +20,7 @@ from stack.findings import Finding, failed, ok
 _LIMITS = Confinement(memory_bytes=512 << 20, cpu_s=10)
 _LIMIT_S = 30.0
 _DENIED = b"Permission denied"
+_LARGEST_PAGE_BYTES = 32 << 20
 
 
 def known_faults(program: str, said: str, listings: tuple[str, str]) -> Finding:
@@ -76,6 +78,21 @@ def confinement(settings: Settings, ffprobe: str) -> Finding:
     if trial == "opened" and powers.landlock_abi:
         return failed(title, f"{described}, but ffprobe opened a file that it was not given.", "Report this kernel and its configuration.")
     return ok(title, f"{described}; uploads need {settings.sandbox}")
+
+
+def huge_pages(said: str) -> Finding:
+    """Whether there are any for encoders that are to take them. `said`: the text of `kit.huge_pages.MEMORY_FACTS`."""
+    title, pool = "huge pages", kit_huge_pages.pool(said)
+    if pool.page_bytes > _LARGEST_PAGE_BYTES:
+        remedy = "Start the kernel with default_hugepagesz=2M, or leave HEADWATER_HUGE_PAGES off."
+        return failed(title, f"A page is {pool.page_bytes >> 20} MiB here, far more than a picture needs.", remedy)
+    if not pool.pages:
+        return failed(
+            title,
+            "HEADWATER_HUGE_PAGES is on, and this machine has set none aside, so encoders use ordinary memory.",
+            "Set vm.nr_hugepages (sysctl), 1100 for each encode process, or leave HEADWATER_HUGE_PAGES off.",
+        )
+    return ok(title, f"{pool.pages} of {pool.page_bytes >> 20} MiB are set aside, {pool.free} of them free")
 
 
 def _trial(ffprobe: str) -> str:

@@ -80,7 +80,7 @@ def encode(
     runs = [run(world, command) for command in init_commands(plan, folder, program)]
     inits = {rung.name: check_video_init((folder / f"{rung.name}.mp4").read_bytes(), rung, plan) for rung in plan.video}
     inits |= {track.name: check_audio_init((folder / f"{track.name}.mp4").read_bytes(), track) for track in plan.audio}
-    work = Work(plan, info, source, folder, program)
+    work = Work(plan, info, source, folder, program, huge_pages=world.settings.huge_pages)
     segments: dict[str, list[Segment]] = {name: [] for name in inits}
     for name, made in _video(world, work, inits, runs):
         segments[name] += made

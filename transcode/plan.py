@@ -39,6 +39,7 @@ CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is enc
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off
 READ_ON_S = Fraction(1)  # read beyond what is shown
 NEARLY_SQUARE = Fraction(1, 100)
+WORTH_WAITING_S = Fraction(3)
 POSTER_WIDTH = 1280
 # FFmpeg keeps the encoder of every segment of a run until it ends (`profiles.encoder_bytes`). The bound leaves a run below 2.5 GiB.
 CHUNK_MEMORY_BYTES = 2_100_000_000
@@ -167,7 +168,8 @@ def runs(plan: EncodePlan, wanted: Mapping[str, Sequence[int]]) -> Iterator[dict
 
 
 def _chunks(grid: SegmentGrid, chunk_s: float, most: int, keyframes: tuple[Fraction, ...]) -> Iterator[Chunk]:
-    """The first chunk is one segment, so that every rung can be watched soon; the others last about `chunk_s`.
+    """The first chunk is one segment, so that every rung can be watched soon, or two where that saves decoding `WORTH_WAITING_S` twice;
+    the others last about `chunk_s`.
 
     A chunk may be a quarter longer or shorter than asked for, to begin where little has to be decoded first: every process
     decodes from the source keyframe before its first frame. What would be left behind the last chunk joins it. None has more than
@@ -178,7 +180,8 @@ def _chunks(grid: SegmentGrid, chunk_s: float, most: int, keyframes: tuple[Fract
     while first < grid.segment_count:
         left = grid.segment_count - first
         if first == 0:
-            length = 1
+            saved = _lead_in(grid, 1, keyframes) - _lead_in(grid, 2, keyframes) if left > 2 and wanted > 2 else 0
+            length = 2 if saved >= WORTH_WAITING_S else 1
         elif left <= min(most, wanted + wanted // 2):
             length = left
         else:

@@ -119,7 +119,7 @@ class Title:
             ) as source,
             scratch.work_dir(settings.scratch_dir, job.id) as folder,
         ):
-            yield Work(self.plan, self.source, source, folder, program, nice=niceness(job.priority))
+            yield Work(self.plan, self.source, source, folder, program, nice=niceness(job.priority), huge_pages=settings.huge_pages)
 
     def _ranges(self, needs: Needs | None) -> Sequence[ByteRange] | None:
         if needs is None or self.source_map is None:

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.probe import probe
 from kit import tools
+from kit.huge_pages import MEMORY_FACTS
 from kit.world import World
 from media.codecs import NAL_IDR, nal_types
 from media.grid import AAC_FRAME_SAMPLES
@@ -158,6 +159,18 @@ def test_a_segment_made_alone_is_the_one_made_among_others(world: World, clips: 
     for index in everything.segments:
         run(world, encode_command(work, {name: [index]}))
         assert video(work, sync_title.inits[name], name, index) == together[index] == sync_title.segments[name][index]
+
+
+def test_huge_pages_change_no_byte(world: World, clips: Clips, sync_title: EncodedTitle, tmp_path: Path) -> None:
+    """Whether the machine has any or not: where they are used up, memory is ordinary."""
+    work = Work(sync_title.plan, sync_title.info, clips("sync"), tmp_path, tools.ffmpeg(world.settings), huge_pages=True)
+    (name,) = sync_title.plan.groups[0]
+    command = encode_command(work, {name: [0, 1]})
+    assert command.confine is not None
+    assert "hugetlb" in command.env["GLIBC_TUNABLES"]
+    assert MEMORY_FACTS in command.confine.reads, "glibc asks there for the size of a page"
+    run(world, command)
+    assert [video(work, sync_title.inits[name], name, index) for index in (0, 1)] == list(sync_title.segments[name][:2])
 
 
 def test_other_cpus_encode_the_same_bytes(world: World, clips: Clips, tmp_path: Path) -> None:

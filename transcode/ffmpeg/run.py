@@ -67,6 +67,7 @@ class Work:
     out_dir: Path
     program: str
     nice: int = BULK_NICE  # of the program (`niceness`)
+    huge_pages: bool = False  # whether encoders of pictures take their memory from those of the machine (`kit.huge_pages`)
 
     @property
     def video(self) -> VideoStream:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ffmpeg
 
+from kit.huge_pages import from_huge_pages
 from kit.process import Command
 from media.info import VideoStream
 from media.plan import EncodePlan
@@ -50,10 +51,11 @@ def encode_command(work: Work, wanted: Mapping[str, Sequence[int]], *, rewind: F
     pixels = sum(rung.width * rung.height for rung in rungs) * (end - first) + video.coded_width * video.coded_height * decoded_frames
     silent_frames = max(Fraction(0), decoded_frames - (end - first))  # decoded on the way to the first wanted one
     silent = video.coded_width * video.coded_height * silent_frames + LOOKAHEAD_FRAMES * sum(rung.width * rung.height for rung in rungs)
-    return command_of(
+    command = command_of(
         outputs, work.program, confinement(work, ENCODE_MEMORY_BYTES),
         timeout_s=120 + float(pixels) / SLOWEST_PIXELS_PER_S, silent_s=float(silent) / SLOWEST_PIXELS_PER_S,
     )  # fmt: skip
+    return from_huge_pages(command) if work.huge_pages else command
 
 
 def segment_path(folder: Path, rendition: str, index: int) -> Path:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from kit.storage.memory import MemoryStorage
 from stack.doctor import missing_words
+from stack.doctor_media import huge_pages
 from stack.doctor_storage import examine
 from stack.findings import Outcome
 
@@ -22,6 +23,14 @@ def test_what_an_ffmpeg_lacks() -> None:
     assert missing_words(LISTING, ("libx264", "aac")) == []
     assert missing_words(LISTING, ("libx265", "aac", "video")) == ["libx265", "video"]
     assert missing_words("", ("aac",)) == ["aac"]
+
+
+def test_huge_pages_that_are_wanted_and_not_there() -> None:
+    there = "HugePages_Total:    1500\nHugePages_Free:     1200\nHugepagesize:       2048 kB\n"
+    assert huge_pages(there).said == "1500 of 2 MiB are set aside, 1200 of them free"
+    assert "sysctl" in huge_pages(there.replace("1500", "0")).remedy
+    assert "default_hugepagesz" in huge_pages(there.replace("2048", "1048576")).remedy
+    assert huge_pages("MemTotal: 1 kB\n").outcome is Outcome.FAILED, "a kernel without them"
 
 
 class Forgetful(MemoryStorage):

@@ -87,6 +87,13 @@ def test_all_rungs_share_one_decode_unless_the_lowest_is_wanted_first() -> None:
     assert groups(854, 480, lowest_first=True) == (("480p",),)
 
 
+def test_the_first_chunk_is_two_segments_where_that_saves_much_decoding() -> None:
+    assert chunks(60, keyframe_every=11)[0] == 2, "one would leave 6 s to decode again, two leave 1"
+    assert chunks(60, keyframe_every=5)[0] == 1, "1 s and 2 s"
+    assert chunks(60, keyframe_every=Fraction(23, 2), chunk_s=6)[0] == 1, "chunks of one segment were asked for"
+    assert chunks(12, keyframe_every=11) == [1, 1]
+
+
 def test_chunks_of_large_pictures_are_shorter_so_that_a_run_fits_into_memory() -> None:
     made = plan(source(video(3840, 2160, seconds=100)), 24)
     assert [len(chunk.segments) for chunk in made.chunks] == [1, 2, 2, 2, 2, 2, 2, 2, 2]
@@ -159,7 +166,7 @@ def test_a_source_without_video_has_no_plan() -> None:
 
 
 def test_the_frames_of_a_chunk() -> None:
-    made = plan(source(video(854, 480, seconds=30)))
+    made = plan(source(video(854, 480, seconds=30, keyframe_every=6)))
     assert [frames_of(made, chunk.of(["any"])) for chunk in made.chunks] == [(0, 144), (144, 720)]
 
 
