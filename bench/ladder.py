@@ -3,7 +3,8 @@
 All in one run, on clips made from one real clip (`--clip` or HEADWATER_BENCH_CLIP; a test picture otherwise) in 1080p with grain:
 
 - cost: CPU seconds of what workers do (probe, init segments, the opening alone, chunks without it, audio, verification) divided by
-  those of one plain FFmpeg process with the same decoder, filters and encodes, of a minute. Target 1.03. Then the same with memory from
+  those of one plain FFmpeg process with the same decoder, filters and encodes, of two minutes. Target 1.03. Both run at once, each on
+  a core of its own, and change cores after each round: what else the machine does slows down both. Then the same with memory from
   huge pages for both (`HEADWATER_HUGE_PAGES`), which are set aside for so long where this process may do that (vm.nr_hugepages);
 - use of the machine: a longer title through a whole local stack. CPU seconds of its jobs ÷ wall seconds of the encode phase ÷ cores,
   target 90 %; and how much sooner two workers are done than one that may use one core only, target 1.8;
@@ -35,6 +36,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.beside import beside
 from bench.ladder_report import (
     Chunked,
     Compared,
@@ -55,8 +57,9 @@ from bench.platforms import Process, mediacms, peertube
 from bench.quality import Encoded, at_bitrate, packets, score
 from bench.scaling import Task, Title, scale
 from bench.stack_run import JobRecord, Recording, record
-from bench.transcode import Source, about, make_source, pipeline, plain_audio, plain_rung, run_plain, spent
+from bench.transcode import Source, Spent, about, make_source, pipeline, plain_audio, plain_rung, run_plain
 from catalog.kinds import ENCODE, PLAN, PROBE, PUBLISH, SEGMENT
+from ingest.probe import probe
 from kit.world import World
 from media.plan import EncodePlan
 from media.rendition import VideoRendition
@@ -70,7 +73,7 @@ RESULTS = Path(__file__).parent / "results" / "ladder.json"
 SIZE = "1920x1080"
 HOUR_S = 3600
 _LABELS = "setparams=color_primaries=bt709:colorspace=bt709:color_trc=bt709:range=tv"  # as the plan takes a source that says nothing
-HUGE_PAGES = 1100  # as docs/settings.md recommends for one encode process
+HUGE_PAGES = 1400  # for one encode process as docs/settings.md recommends, and for the plain one beside it
 CRFS = (17, 20, 26, 30)  # beside our own, for the curve that the others are held against
 
 
@@ -121,21 +124,20 @@ def measure_costs(bench: Bench, source: Source, rounds: int) -> Costs:
 
 
 def measure_cost(bench: Bench, source: Source, rounds: int) -> Cost:
-    """Runs alternate, and the least of each counts, because other work on the machine only adds."""
-    _, made = pipeline(bench.world, source, bench.folder / "title")  # does not count: files and programs are in memory afterwards
-    ours, theirs = [], []
+    """Both at once, each on a core of its own, which they change after every round. All rounds together count."""
+    plan = make_plan(probe(bench.world, source.path), "source", PlanOptions(), "encoder")
+    theirs, ours = Spent(0.0, 0.0), Spent(0.0, 0.0)
     for turn in range(rounds):
         bench.say(f"cost: round {turn + 1} of {rounds}")
-        before = spent()
-        plain(bench, source, made.plan)
-        theirs.append(spent().since(before))
-        used, made = pipeline(bench.world, source, bench.folder / "title")
-        ours.append(used)
-        both = (theirs[-1], used)
+        both = beside(
+            lambda: plain(bench, source, plan),
+            lambda: pipeline(bench.world, source, bench.folder / "title"),
+            swapped=turn % 2 == 1,
+        )
         bench.say(", ".join(f"{item.cpu_s:.2f} s ({item.system_s:.2f} s in the kernel)" for item in both))
-    least, most = min(theirs), min(ours)
-    figures = (round(seconds, 2) for seconds in (least.cpu_s, most.cpu_s, least.system_s, most.system_s))
-    return Cost(source.description, made.names, made.plan.grid.frames, *figures)
+        theirs, ours = theirs.plus(both[0]), ours.plus(both[1])
+    figures = (round(seconds / rounds, 2) for seconds in (theirs.cpu_s, ours.cpu_s, theirs.system_s, ours.system_s))
+    return Cost(source.description, [made.name for made in (*plan.video, *plan.audio)], plan.grid.frames, *figures)
 
 
 def compare_chunks(bench: Bench, source: Source, made: EncodedTitle) -> tuple[list[Chunked], dict[str, Encoded]]:
@@ -260,8 +262,7 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
     (bench.folder / "long").mkdir()
     long = make_source(bench.world, clip, SIZE, arguments.long_seconds, bench.folder / "long")
     figures, both, one = measure_machine(bench, long)
-    (bench.folder / "minute").mkdir()
-    costs = measure_costs(bench, make_source(bench.world, clip, SIZE, arguments.cost_seconds, bench.folder / "minute"), arguments.rounds)
+    costs = measure_costs(bench, long, arguments.rounds)
     bench.say("the clip that is compared, our way and in one plain process")
     used, made = pipeline(bench.world, short, bench.folder / "title")
     plain_cpu_s = plain(bench, short, made.plan)
@@ -286,7 +287,7 @@ def measure(bench: Bench, clip: Path | None, arguments: argparse.Namespace) -> R
 def one_part(bench: Bench, console: Console, arguments: argparse.Namespace) -> bool:
     """Prints the comparison that `--only` names, and keeps it in the results beside the whole run, one for each source. True when every
     target is kept."""
-    seconds = arguments.cost_seconds if arguments.only == "cost" else arguments.seconds
+    seconds = arguments.long_seconds if arguments.only == "cost" else arguments.seconds
     source = make_source(bench.world, arguments.clip, SIZE, seconds, bench.folder)
     if arguments.only == "cost":
         costs = measure_costs(bench, source, arguments.rounds)
@@ -308,16 +309,14 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path, help="a real clip to make the sources from (default: HEADWATER_BENCH_CLIP, or a test picture)")
     parser.add_argument("--only", choices=("cost", "chunks"), help="this part alone")
-    parser.add_argument("--rounds", type=int, help="of the cost; the least of all counts")
+    parser.add_argument("--rounds", type=int, help="of the cost, an even number; the mean of all counts")
     parser.add_argument("--quick", action="store_true", help="short clips, one round: the figures mean little")
     parser.add_argument("--seconds", type=int, help="length of the clip that is compared")
-    parser.add_argument("--cost-seconds", type=int, help="length of the clip whose cost is measured")
-    parser.add_argument("--long-seconds", type=int, help="length of the title that the whole stack makes")
+    parser.add_argument("--long-seconds", type=int, help="length of the title whose cost is measured, and that the whole stack makes")
     parser.add_argument("--keep", action="store_true", help="with --quick: write the results all the same")
     found = parser.parse_args()
     found.rounds, found.crfs = found.rounds or (1 if found.quick else 2), CRFS[1:3] if found.quick else CRFS
     found.seconds = found.seconds or (12 if found.quick else 30)
-    found.cost_seconds = found.cost_seconds or (12 if found.quick else 60)
     found.long_seconds = found.long_seconds or (36 if found.quick else 120)
     named = os.environ.get("HEADWATER_BENCH_CLIP")
     found.clip = found.clip or (Path(named) if named else None)

@@ -16,7 +16,7 @@ COST, USED, TWO_TO_ONE, VMAF, SIZE = 1.03, 0.90, 1.8, 0.3, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU seconds, the least of all rounds."""
+    """CPU seconds of a round, the mean of all."""
 
     source: str
     rungs: Sequence[str]

@@ -175,6 +175,9 @@ class Spent:
     cpu_s: float
     system_s: float  # of these, in the kernel: mostly for memory that is used for the first time
 
+    def plus(self, other: Spent) -> Spent:
+        return Spent(self.cpu_s + other.cpu_s, self.system_s + other.system_s)
+
     def since(self, earlier: Spent) -> Spent:
         return Spent(self.cpu_s - earlier.cpu_s, self.system_s - earlier.system_s)
 
