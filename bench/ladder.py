@@ -137,7 +137,8 @@ def measure_cost(bench: Bench, source: Source, rounds: int) -> Cost:
         bench.say(", ".join(f"{item.cpu_s:.2f} s ({item.system_s:.2f} s in the kernel)" for item in both))
         theirs, ours = theirs.plus(both[0]), ours.plus(both[1])
     figures = (round(seconds / rounds, 2) for seconds in (theirs.cpu_s, ours.cpu_s, theirs.system_s, ours.system_s))
-    return Cost(source.description, [made.name for made in (*plan.video, *plan.audio)], plan.grid.frames, *figures)
+    names = [*(rung.name for rung in plan.video), *(track.name for track in plan.audio)]
+    return Cost(source.description, names, plan.grid.frames, *figures)
 
 
 def compare_chunks(bench: Bench, source: Source, made: EncodedTitle) -> tuple[list[Chunked], dict[str, Encoded]]:
