@@ -1,8 +1,8 @@
 """Memory from the huge pages that a machine has set aside (hugetlbpage, Linux's admin-guide/mm), for programs that touch gigabytes once.
 
 Each segment has an encoder of its own, and FFmpeg keeps them all until it ends, so an encode touches a gigabyte and a half of fresh
-memory. On a virtual machine that gives what is free back to its host, each fresh page is asked for again from there: measured, a
-twentieth of the CPU time of an encode. Pages that are set aside stay, and are used again.
+memory. On a virtual machine that gives what is free back to its host, each fresh page is asked for again from there: measured, 4 %
+of the CPU time of an encode. Pages that are set aside stay, and are used again.
 
 glibc's `malloc` takes its memory from them when it is told so (glibc.malloc.hugetlb, from 2.35 on; other libraries do not listen), and
 ordinary memory where they are used up. Its further arenas would be reserved without being counted and could meet an empty pool

@@ -115,7 +115,7 @@ class Settings:
     huge_pages: bool = _setting(
         False,
         doc="Encoders take their memory from the huge pages that the machine has set aside (vm.nr_hugepages; 1100 pages of 2 MiB for each "
-        "encode process), and ordinary memory when these are used up. Saves a twentieth of the CPU on virtual machines that give "
+        "encode process), and ordinary memory when these are used up. Saves 4 % of the CPU on virtual machines that give "
         "free memory back to their host.",
     )
     sandbox: Level = _setting(
