@@ -80,9 +80,9 @@ def test_chunks_cover_the_segments(rate: Fraction, seconds: int, chunk_s: float,
     ends = [chunk.end_segment for chunk in plan.chunks]
     assert [chunk.first_segment for chunk in plan.chunks] == [0, *ends[:-1]]
     assert ends[-1] == plan.grid.segment_count
-    assert plan.chunks[0].end_segment == 1
     most = CHUNK_MEMORY_BYTES // sum(encoder_bytes(rung) for rung in plan.video)
     wanted = min(most, max(1, round(chunk_s / float(plan.grid.segment_frames / rate))))
+    assert plan.chunks[0].end_segment <= (2 if wanted > 2 else 1)
     lengths = [chunk.end_segment - chunk.first_segment for chunk in plan.chunks[1:]]
     assert all(wanted - wanted // 4 <= length <= wanted + wanted // 4 for length in lengths[:-1])
     assert all(length <= min(most, wanted + wanted // 2) for length in lengths)
