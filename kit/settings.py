@@ -7,6 +7,7 @@ The only module that reads the environment. Every field is one variable, `HEADWA
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -149,18 +150,26 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def one(name: str, source: Mapping[str, str]) -> Any:
+    """The value of one field of `Settings`, whatever the others are. Raises BadSetting."""
+    text = source.get(PREFIX + name.upper())
+    if text is not None:
+        return _parse(name, _kinds()[name], text)
+    item = Settings.__dataclass_fields__[name]
+    if item.default is dataclasses.MISSING:
+        raise BadSetting(f"{PREFIX}{name.upper()} is not set: {item.metadata['doc']}")
+    return item.default
+
+
+@functools.cache
+def _kinds() -> Mapping[str, Any]:
+    return get_type_hints(Settings)
+
+
 def load(source: Mapping[str, str] | None = None) -> Settings:
     """Settings from `source` (the environment when None). Raises BadSetting."""
     given = environment() if source is None else source
-    hints = get_type_hints(Settings)
-    values: dict[str, Any] = {}
-    for item in dataclasses.fields(Settings):
-        text = given.get(PREFIX + item.name.upper())
-        if text is not None:
-            values[item.name] = _parse(item.name, hints[item.name], text)
-        elif item.default is dataclasses.MISSING:
-            raise BadSetting(f"{PREFIX}{item.name.upper()} is not set: {item.metadata['doc']}")
-    settings = Settings(**values)
+    settings = Settings(**{item.name: one(item.name, given) for item in dataclasses.fields(Settings)})
     if len(settings.secret_key) < 32:
         raise BadSetting(f"{PREFIX}SECRET_KEY must have at least 32 characters.")
     return settings

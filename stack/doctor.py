@@ -27,6 +27,7 @@ from stack.findings import Finding, failed, not_now, ok
 
 ENCODERS = ("libx264", "aac", "mjpeg")
 FILTERS = ("scale", "zscale", "fps", "split", "aresample", "yadif")
+_CORRECT_IT = "Correct it: docs/settings.md lists every setting."
 _START = "Start Headwater with `headwater up`."
 _PROGRAM_LIMIT_S = 30.0
 _NAMED = 3  # damaged objects
@@ -155,10 +156,13 @@ def sandbox(subject: Subject) -> Iterator[Finding]:
 
 
 def huge_pages(subject: Subject) -> Iterator[Finding]:
-    """Only where they are wanted. A value that is no value is what `settings_of` finds."""
-    if subject.environment.get(f"{PREFIX}HUGE_PAGES", "").lower() in ("1", "true", "yes"):
-        with contextlib.suppress(OSError):
+    """Only where they are wanted."""
+    said = {name: value for name, value in subject.environment.items() if value}
+    try:
+        if kit_settings.one("huge_pages", said) and MEMORY_FACTS.exists():
             yield doctor_media.huge_pages(MEMORY_FACTS.read_text())
+    except BadSetting as error:
+        yield failed("huge pages", error.detail, _CORRECT_IT)
 
 
 def local_programs(subject: Subject) -> Finding:
@@ -262,7 +266,7 @@ def server_findings(subject: Subject) -> Iterator[Finding]:
     try:
         settings = settings_of(subject)
     except (BadSetting, CannotStart) as error:
-        yield failed("settings", error.detail, "Correct it: docs/settings.md lists every setting.")
+        yield failed("settings", error.detail, _CORRECT_IT)
         return
     if settings is None:
         yield not_now("servers", f"nothing runs on this data folder. {_START}")

@@ -39,7 +39,7 @@ CLEARLY_EARLIER = Fraction(1, 10)  # seconds; a smaller lead of the audio is enc
 CLEARLY_LONGER = Fraction(1, 2)  # seconds; a smaller excess of the audio is packet rounding, and is cut off
 READ_ON_S = Fraction(1)  # read beyond what is shown
 NEARLY_SQUARE = Fraction(1, 100)
-WORTH_WAITING_S = Fraction(3)
+WORTH_WAITING_S = Fraction(3)  # of decoding that is saved when the upper rungs of the first segment come a segment later
 POSTER_WIDTH = 1280
 # FFmpeg keeps the encoder of every segment of a run until it ends (`profiles.encoder_bytes`). The bound leaves a run below 2.5 GiB.
 CHUNK_MEMORY_BYTES = 2_100_000_000
